@@ -1,0 +1,1 @@
+"""pydovecot.base."""

@@ -1,0 +1,1 @@
+"""Shared by the *-login services and the mail workers they hand clients to."""

@@ -1,0 +1,1 @@
+"""Message parsing: headers, parts, addresses, dates, charsets, ENVELOPE, BODYSTRUCTURE."""

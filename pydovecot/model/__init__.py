@@ -1,0 +1,1 @@
+"""Vocabulary that protocols and storage share; imports nothing of ours."""

@@ -1,0 +1,37 @@
+"""The two kinds of failure: the user's, whose text may be shown, and ours, which goes to the log."""
+
+from enum import Enum
+
+
+class Code(Enum):
+    """What kind of user error it is; each protocol maps it to its own words."""
+
+    NONE = ""
+    NONEXISTENT = "NONEXISTENT"
+    ALREADYEXISTS = "ALREADYEXISTS"
+    CANNOT = "CANNOT"
+    NOPERM = "NOPERM"
+    OVERQUOTA = "OVERQUOTA"
+    TOOBIG = "TOOBIG"
+    INUSE = "INUSE"
+    LIMIT = "LIMIT"
+    EXPUNGEISSUED = "EXPUNGEISSUED"
+    HASCHILDREN = "HASCHILDREN"
+    UNKNOWN_CTE = "UNKNOWN-CTE"
+    BADCHARSET = "BADCHARSET"
+    CORRUPTION = "CORRUPTION"
+    UNAVAILABLE = "UNAVAILABLE"
+    EXPIRED = "EXPIRED"
+
+
+class UserError(Exception):
+    """The user asked for something that cannot be done; `text` is safe to send."""
+
+    def __init__(self, code: Code, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class InternalError(Exception):
+    """Something failed on our side: logged once with context, the user sees only a reference."""

@@ -1,0 +1,1 @@
+"""pydovecot.proto.imap."""

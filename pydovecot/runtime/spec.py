@@ -1,0 +1,45 @@
+"""What a service declares about itself; `runtime.service.run` does the rest.
+
+A role's `main.py` holds a docstring (what it serves, its privileges, its sockets, what an attacker inside
+gains), one SPEC and `main()`. Hooks carry the privilege phase in their name.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydovecot.runtime.context import Accepted, Context
+
+
+class Family(Enum):
+    """MANY_CLIENTS: asyncio, hooks run in the loop. ONE_CLIENT: blocking, one connection at a time."""
+
+    MANY_CLIENTS = "many"
+    ONE_CLIENT = "one"
+
+
+def _nothing(_context: "Context") -> None:
+    """The default hook."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One kind of child process.
+
+    `on_connection`: MANY_CLIENTS gets a non-blocking socket and must call `context.done(accepted)` when that
+    client is finished (the socket closed or given away); ONE_CLIENT gets a blocking one and returns when done.
+    `on_stop`: TERM or a dead master; MANY_CLIENTS closes its clients and calls `done` for each.
+    `on_full`: login services drop their oldest client that is not logged in.
+    `standalone`: serves argv on stdin/stdout without a master (`libexec/imap -u user`).
+    """
+
+    name: str
+    family: Family
+    on_connection: Callable[["Context", "Accepted"], None]
+    before_jail: Callable[["Context"], None] = field(default=_nothing)  # as started (root)
+    after_jail: Callable[["Context"], None] = field(default=_nothing)  # service user, inside the chroot
+    on_stop: Callable[["Context"], None] = field(default=_nothing)
+    on_full: Callable[["Context"], None] = field(default=_nothing)
+    standalone: Callable[[Sequence[str]], int] | None = None

@@ -1,0 +1,1 @@
+"""Mail storage: the contract is api.py, drivers implement it."""

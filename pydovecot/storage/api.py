@@ -1,0 +1,369 @@
+"""The storage contract: what protocols see of a user's mail.
+
+Nothing here assumes a local file, a path or a lock: a store has mailboxes, a mailbox opened is a view, a view
+reads columns in bulk, changes are one atomic step each, and a wake-up says "look again". Names are `str` with
+the namespace's prefix and separator, as a client means them (modified UTF-7 is the protocol's affair).
+
+Errors: UserError with a model Code for what the user did, InternalError for the rest.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from pydovecot.model.flags import FlagSet, StoreOp
+from pydovecot.model.numbers import ModSeq, Seq, Uid
+from pydovecot.model.search import Key
+from pydovecot.model.section import Section
+from pydovecot.model.seqset import SeqSet
+
+
+class Column(Enum):
+    """What `View.rows` can read of each message.
+
+    Values marked "wire" are the bytes that IMAP sends, rendered once and kept by the index.
+    """
+
+    SEQ = "seq"  # int
+    UID = "uid"  # int
+    FLAGS = "flags"  # bytes, wire without parentheses: b"\\Seen Junk \\Recent"
+    SYSTEM_FLAGS = "system_flags"  # int, model.flags.Flag bits
+    KEYWORDS = "keywords"  # tuple[str, ...]
+    MODSEQ = "modseq"  # int
+    RECEIVED = "received"  # int, seconds UTC: INTERNALDATE
+    SAVED = "saved"  # int, seconds UTC; 0 unknown
+    SIZE = "size"  # int, octets of the CRLF form: RFC822.SIZE
+    PHYSICAL_SIZE = "physical_size"  # int, octets as stored
+    GUID = "guid"  # str
+    NAME = "name"  # str, the driver's own name of the message (POP3 UIDL %f)
+    POP3_UIDL = "pop3_uidl"  # str, saved UIDL or ""
+    ENVELOPE = "envelope"  # bytes, wire, parentheses included
+    BODY = "body"  # bytes, wire
+    BODYSTRUCTURE = "bodystructure"  # bytes, wire
+    HEADER = "header"  # bytes, the whole header with CRLF and the empty line
+    SENT = "sent"  # int, Date: header as seconds UTC; 0 when there is none or it is broken
+    SENT_DAY = "sent_day"  # int, ordinal of the Date: header's local day; 0 unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """One namespace as NAMESPACE shows it. `kind`: private, shared or public."""
+
+    kind: str
+    prefix: str
+    separator: str
+    inbox: bool
+    hidden: bool
+    listed: bool  # list = yes or children
+    subscriptions: bool
+
+
+class Special(Enum):
+    """Special-use attributes, RFC 6154."""
+
+    ALL = "\\All"
+    ARCHIVE = "\\Archive"
+    DRAFTS = "\\Drafts"
+    FLAGGED = "\\Flagged"
+    JUNK = "\\Junk"
+    SENT = "\\Sent"
+    TRASH = "\\Trash"
+    IMPORTANT = "\\Important"
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """One mailbox (or node of the tree, or subscription) of LIST.
+
+    `exists` False: only a name (parent of others or a dangling subscription); `selectable` False: \\Noselect.
+    `children` None: unknown. `child_subscribed`: RFC 5258 CHILDINFO.
+    """
+
+    name: str
+    separator: str
+    exists: bool = True
+    selectable: bool = True
+    no_inferiors: bool = False
+    children: bool | None = None
+    subscribed: bool = False
+    child_subscribed: bool = False
+    marked: bool | None = None
+    special_use: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListOptions:
+    """Selection of `Store.list`. `recursive_match`: RFC 5258 RECURSIVEMATCH."""
+
+    subscribed: bool = False
+    special_use: bool = False
+    recursive_match: bool = False
+    want_children: bool = True
+    want_subscribed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """STATUS of one mailbox; cheap to read for unopened ones."""
+
+    messages: int
+    recent: int
+    unseen: int
+    uidnext: Uid
+    uidvalidity: int
+    highest_modseq: ModSeq
+    size: int = 0  # sum of CRLF sizes; filled only when asked for
+    guid: str = ""
+    deleted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What `View.sync` found, to be told in this order. Sequence numbers as Dovecot sends them.
+
+    `expunged` are sequence numbers in the numbering before this sync, ascending, with `expunged_uids` beside
+    them. All other numbers are those after it.
+    """
+
+    expunged: Sequence[Seq] = ()
+    expunged_uids: Sequence[Uid] = ()
+    exists: int | None = None  # new EXISTS when messages arrived
+    recent: int | None = None  # new RECENT when it changed
+    changed: Sequence[Seq] = ()  # flags, keywords or modseq to be told, ascending
+    new_keywords: bool = False  # the mailbox knows more keywords: FLAGS and PERMANENTFLAGS again
+    highest_modseq: ModSeq = ModSeq(0)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """What STORE did: `modified` failed UNCHANGEDSINCE; `gone` were expunged by another session."""
+
+    changed: SeqSet  # sequence numbers that now differ
+    modified: Sequence[Uid] = ()
+    gone: bool = False
+    modseq: ModSeq = ModSeq(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """COPYUID: `source[i]` became `target[i]`. `gone`: some were expunged by another session meanwhile."""
+
+    uidvalidity: int
+    source: Sequence[Uid]
+    target: Sequence[Uid]
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SaveResult:
+    """APPENDUID."""
+
+    uidvalidity: int
+    uids: Sequence[Uid]
+
+
+class Message(Protocol):
+    """One message's content; open until `close`. Everything is in the CRLF form unless it says otherwise."""
+
+    def stored(self) -> bytes:
+        """The message as stored (usually LF), read once."""
+        ...
+
+    def crlf(self) -> bytes:
+        """The whole message with CRLF line ends."""
+        ...
+
+    def header(self) -> bytes:
+        """The header with CRLF, its empty line included."""
+        ...
+
+    def section(self, section: Section) -> bytes | None:
+        """Bytes of BODY[section]; None when there is no such part (IMAP sends NIL)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Save(Protocol):
+    """One or more messages on their way into one mailbox: all appear at `commit`, or none.
+
+    `begin`, then `write` any number of times, then `finish`, for each message. `rollback` is always safe.
+    """
+
+    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
+        """Start a message; `received` in seconds UTC, None: now."""
+        ...
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; CRLF and LF are both accepted and stored as the driver does."""
+        ...
+
+    def finish(self) -> None: ...
+
+    def commit(self) -> SaveResult:
+        """Make all visible and durable (mail_fsync) and number them."""
+        ...
+
+    def rollback(self) -> None: ...
+
+
+class View(Protocol):
+    """One selected mailbox as one client sees it: sequence numbers move only in `sync`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def readonly(self) -> bool: ...
+    @property
+    def uidvalidity(self) -> int: ...
+    @property
+    def uidnext(self) -> Uid: ...
+    @property
+    def highest_modseq(self) -> ModSeq: ...
+    @property
+    def guid(self) -> str: ...
+    @property
+    def keywords(self) -> Sequence[str]:
+        """All keyword names the mailbox knows, in the order of its list."""
+        ...
+
+    @property
+    def keywords_allowed(self) -> bool:
+        r"""New keywords may be made: `\*` in PERMANENTFLAGS."""
+        ...
+
+    @property
+    def uids(self) -> "array[int]":
+        """UIDs in order: uids[seq - 1]. Do not change; valid until the next sync."""
+        ...
+
+    @property
+    def recent(self) -> int: ...
+
+    def first_unseen(self) -> Seq | None: ...
+
+    def seqs_of(self, uids: SeqSet) -> SeqSet:
+        """Sequence numbers of those UIDs that are in this view (`*` resolved here)."""
+        ...
+
+    def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
+        """One tuple a message in sequence order, values in the order of `columns`.
+
+        Columns that the index lacks are made from the message and kept. A message that another session
+        expunged still has its row from the index; when content is needed and gone, ExpungedError is raised.
+        """
+        ...
+
+    def message(self, seq: Seq) -> Message:
+        """Open one message. Raises ExpungedError when its content is gone."""
+        ...
+
+    def search(self, key: Key) -> Sequence[Seq]:
+        """Sequence numbers of matching messages, ascending."""
+        ...
+
+    def store(
+        self,
+        seqs: SeqSet,
+        op: StoreOp,
+        flags: FlagSet,
+        *,
+        unchanged_since: ModSeq | None = None,
+        silent: bool = False,
+    ) -> StoreResult:
+        """Change flags at once and durably. The next sync tells them unless `silent`."""
+        ...
+
+    def mark_seen(self, seqs: SeqSet) -> None:
+        r"""FETCH BODY[] sets \Seen; a view opened readonly ignores it."""
+        ...
+
+    def copy(self, seqs: SeqSet, target: str) -> CopyResult: ...
+
+    def move(self, seqs: SeqSet, target: str) -> CopyResult:
+        """As copy, then the sources are expunged; each message is in one of both at any time."""
+        ...
+
+    def expunge(self, uids: SeqSet | None = None) -> None:
+        r"""Remove messages with \Deleted (of `uids` only, if given). The next sync tells them."""
+        ...
+
+    def expunge_seqs(self, seqs: SeqSet) -> None:
+        """Remove these messages whatever their flags (POP3)."""
+        ...
+
+    def sync(self, *, expunges: bool = True) -> Changes:
+        """Take in what this and other sessions and programs did. `expunges=False` holds those back."""
+        ...
+
+    def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
+        """Messages with a modseq above `modseq`. RFC 7162 CHANGEDSINCE."""
+        ...
+
+    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
+        """UIDs expunged after `modseq`. RFC 7162 VANISHED (EARLIER)."""
+        ...
+
+    def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None: ...
+
+    def watch(self) -> int | None:
+        """A file descriptor that turns readable when the mailbox may have changed; None: poll instead."""
+        ...
+
+    def drain_watch(self) -> bool:
+        """Empty the watch descriptor; True when a sync is worth it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class ExpungedError(Exception):
+    """The message's content is gone: another session expunged it."""
+
+
+class Store(Protocol):
+    """All mail of one user."""
+
+    @property
+    def namespaces(self) -> Sequence[Namespace]: ...
+
+    def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:
+        """Mailboxes that match any pattern (`*` and `%`), in Dovecot's order."""
+        ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def open(self, name: str, *, readonly: bool = False, keep_recent: bool = False) -> View:
+        """Select. Raises UserError(NONEXISTENT) `Mailbox doesn't exist: x`.
+
+        `keep_recent`: EXAMINE and POP3 leave \\Recent to the next session.
+        """
+        ...
+
+    def status(self, name: str, *, size: bool = False) -> Status: ...
+
+    def create(self, name: str, *, special_use: Sequence[str] = ()) -> None:
+        """A trailing separator makes only the node (\\Noselect)."""
+        ...
+
+    def delete(self, name: str) -> None: ...
+
+    def rename(self, old: str, new: str) -> None: ...
+
+    def subscribe(self, name: str) -> None: ...
+
+    def unsubscribe(self, name: str) -> None: ...
+
+    def save(self, name: str) -> Save:
+        """Start an APPEND. Raises UserError(NONEXISTENT) at once when the mailbox is missing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+__all__ = [
+    "Changes", "Column", "CopyResult", "ExpungedError", "ListEntry", "ListOptions", "Message",
+    "Namespace", "Save", "SaveResult", "Special", "Status", "Store", "StoreResult", "View",
+]
