@@ -1,0 +1,86 @@
+"""How a process gives up root: groups, chroot, user, in the one order that works, and never back."""
+
+import grp
+import os
+import pwd
+from dataclasses import dataclass
+
+
+class PrivilegeError(Exception):
+    """The privileges asked for cannot be had; the process must not go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Privileges:
+    """What a process becomes. None keeps what it is; `groups` are all supplementary groups."""
+
+    uid: int | None = None
+    gid: int | None = None
+    groups: tuple[int, ...] = ()
+    chroot: str = ""
+
+    @property
+    def is_root(self) -> bool:
+        """True when the process would stay root."""
+        return self.uid is None or self.uid == 0
+
+
+def drop(privileges: Privileges) -> None:
+    """Become `privileges` for good. Needs root; the parts that are None stay.
+
+    After a change of user there is no way back: checked, not assumed. Raises PrivilegeError with the system's
+    words.
+    """
+    try:
+        if privileges.chroot:
+            os.chroot(privileges.chroot)
+            os.chdir("/")
+        if privileges.gid is not None:
+            os.setgroups(sorted({privileges.gid, *privileges.groups}))
+            os.setresgid(privileges.gid, privileges.gid, privileges.gid)
+        elif privileges.groups:
+            os.setgroups(sorted({*os.getgroups(), *privileges.groups}))
+        if privileges.uid is not None:
+            os.setresuid(privileges.uid, privileges.uid, privileges.uid)
+    except OSError as exc:
+        raise PrivilegeError(f"{privileges} failed with euid={os.geteuid()}: {exc.strerror}") from exc
+    if not privileges.is_root:
+        _check_no_way_back()
+
+
+def _check_no_way_back() -> None:
+    try:
+        os.setuid(0)
+    except OSError:
+        return
+    raise PrivilegeError("We couldn't drop root privileges")
+
+
+def user_id(name: str) -> tuple[int, int]:
+    """uid and primary gid of a user name or number. Raises PrivilegeError `User doesn't exist: x`."""
+    if name.isdigit():
+        try:
+            entry = pwd.getpwuid(int(name))
+        except KeyError:
+            return int(name), int(name)
+        return entry.pw_uid, entry.pw_gid
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise PrivilegeError(f"User doesn't exist: {name}") from None
+    return entry.pw_uid, entry.pw_gid
+
+
+def group_id(name: str) -> int:
+    """gid of a group name or number. Raises PrivilegeError `Group doesn't exist: x`."""
+    if name.isdigit():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise PrivilegeError(f"Group doesn't exist: {name}") from None
+
+
+def groups_of(name: str, gid: int) -> tuple[int, ...]:
+    """All groups that the system's group database gives a user, `gid` included."""
+    return tuple(os.getgrouplist(name, gid))
