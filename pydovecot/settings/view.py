@@ -16,7 +16,7 @@ class SettingsView(Protocol):
         ...
 
     def sections(self, cls: type[S]) -> Sequence[S]:
-        """All sections of a class declared with `section = "passdb"`, in file order; each has `.section_name`."""
+        """All sections of a class with `section = "passdb"`, in file order; each has `.section_name`."""
         ...
 
     @property
