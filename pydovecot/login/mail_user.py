@@ -1,0 +1,215 @@
+"""Who a mail process becomes: userdb's fields over the settings, checked, and the step itself.
+
+Runs in a mail worker as root, before the first mail file is opened. Root never gets mail, and a uid or gid outside
+first_valid_* .. last_valid_* neither. The wording of failures is Dovecot's.
+"""
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.base import privileges
+from pydovecot.event.event import Event
+from pydovecot.login.settings import MailUserSettings
+from pydovecot.model.errors import InternalError
+from pydovecot.settings.expand import expand
+from pydovecot.settings.view import SettingsView
+
+# Fields of a userdb answer that are not settings of the same name.
+_OWN_FIELDS: Final = frozenset({"uid", "gid", "home", "chroot", "system_groups_user", "nice"})
+
+
+@dataclass(frozen=True, slots=True)
+class MailUser:
+    """A user as a mail process needs it. uid and gid are None where the process keeps its own."""
+
+    username: str
+    uid: int | None
+    gid: int | None
+    groups: tuple[int, ...]
+    home: str
+    chroot: str
+    nice: int
+    settings: SettingsView
+    variables: Mapping[str, str]
+
+    @property
+    def identity(self) -> tuple[int | None, int | None, tuple[int, ...], str]:
+        """Two users with the same identity can be served by one process, one after the other."""
+        return self.uid, self.gid, self.groups, self.chroot
+
+
+def variables(username: str, service: str, more: Mapping[str, str]) -> dict[str, str]:
+    """The % variables of a mail user, by long name (settings.expand knows the letters)."""
+    name, at, domain = username.partition("@")
+    return {
+        "user": username,
+        "username": name if at else username,
+        "domain": domain,
+        "service": service,
+        "pid": str(os.getpid()),
+        "hostname": os.uname().nodename,
+        **more,
+    }
+
+
+def resolve(
+    view: SettingsView, username: str, service: str, fields: Mapping[str, str], facts: Mapping[str, str]
+) -> MailUser:
+    """What `fields` (a userdb's answer) and the settings make of a user. Raises InternalError.
+
+    `facts` are further % variables: lip, rip, session. Looks users and groups up, changes nothing.
+    """
+    if fields.get("uid") == "0":
+        raise InternalError("userdb returned 0 as uid")
+    view = view.with_overrides(_overrides(view, fields))
+    settings = view.get(MailUserSettings)
+    uid = _uid(settings)
+    gid = _gid(settings)
+    table = variables(username, service, facts)
+    table["uid"] = str(os.geteuid() if uid is None else uid)
+    table["gid"] = str(os.getegid() if gid is None else gid)
+    home, chroot = _home_and_chroot(settings, fields, table)
+    table["home"] = home
+    return MailUser(
+        username,
+        uid,
+        gid,
+        _groups(settings, fields.get("system_groups_user", ""), gid),
+        home,
+        chroot,
+        _nice(fields),
+        view,
+        table,
+    )
+
+
+def _overrides(view: SettingsView, fields: Mapping[str, str]) -> dict[str, str]:
+    overrides = {key: value for key, value in fields.items() if key not in _OWN_FIELDS}
+    for field, setting in (("uid", "mail_uid"), ("gid", "mail_gid")):
+        if field in fields:
+            overrides[setting] = fields[field]
+    return overrides
+
+
+def _home_and_chroot(
+    settings: MailUserSettings, fields: Mapping[str, str], table: Mapping[str, str]
+) -> tuple[str, str]:
+    from_userdb = "home" in fields
+    home = fields["home"] if from_userdb else expand(settings.mail_home, table)
+    chroot = fields.get("chroot", "")
+    if "chroot" not in fields and settings.valid_chroot_dirs and "/./" in home:
+        # As wu-ftpd writes it: <chroot>/./<home>
+        chroot, _, home = home.partition("/./")
+        home = "/" + home
+    if chroot:
+        allowed = [prefix for prefix in settings.valid_chroot_dirs.split(":") if prefix]
+        if not any(chroot.startswith(prefix) for prefix in allowed):
+            raise InternalError(
+                f"userdb returned invalid chroot directory: {chroot} (see valid_chroot_dirs setting)"
+            )
+    else:
+        chroot = expand(settings.mail_chroot, table)
+    if home and not home.startswith("/"):
+        source = "userdb" if from_userdb else "mail_home"
+        raise InternalError(f"Relative home directory paths not supported ({source}): {home}")
+    return home, chroot.removesuffix("/.")
+
+
+def _uid(settings: MailUserSettings) -> int | None:
+    if not settings.mail_uid:
+        if os.geteuid() == 0:
+            raise InternalError("User is missing UID (see mail_uid setting)")
+        return None
+    try:
+        uid = privileges.user_id(settings.mail_uid)[0]
+    except privileges.PrivilegeError as exc:
+        raise InternalError(f"Unknown mail_uid user: {settings.mail_uid}") from exc
+    last = settings.last_valid_uid
+    if uid < settings.first_valid_uid or (last and uid > last):
+        raise InternalError(
+            f"Mail access for users with UID {uid} not permitted (see first_valid_uid in config file)."
+        )
+    if uid == 0:
+        raise InternalError("Mail access not allowed for root")
+    return uid
+
+
+def _gid(settings: MailUserSettings) -> int | None:
+    if not settings.mail_gid:
+        if settings.first_valid_gid > 0 and os.getegid() == 0:
+            raise InternalError("User is missing GID (see mail_gid setting)")
+        return None
+    try:
+        gid = privileges.group_id(settings.mail_gid)
+    except privileges.PrivilegeError as exc:
+        raise InternalError(f"Unknown mail_gid group: {settings.mail_gid}") from exc
+    if not _gid_allowed(settings, gid):
+        raise InternalError(
+            f"Mail access for users with GID {gid} not permitted (see first_valid_gid in config file)."
+        )
+    return gid
+
+
+def _gid_allowed(settings: MailUserSettings, gid: int) -> bool:
+    return gid >= settings.first_valid_gid and (not settings.last_valid_gid or gid <= settings.last_valid_gid)
+
+
+def _groups(settings: MailUserSettings, system_user: str, gid: int | None) -> tuple[int, ...]:
+    """Supplementary groups: the configured ones, and those of the system user within the allowed range."""
+    groups: set[int] = set()
+    names = [name.strip() for name in settings.mail_access_groups.split(",")]
+    if settings.mail_privileged_group:
+        names.append(settings.mail_privileged_group)
+    try:
+        groups.update(privileges.group_id(name) for name in names if name)
+    except privileges.PrivilegeError as exc:
+        raise InternalError(str(exc)) from exc
+    if system_user:
+        try:
+            primary = pwd.getpwnam(system_user).pw_gid if gid is None else gid
+            of_user = privileges.groups_of(system_user, primary)
+        except (KeyError, OSError) as exc:
+            raise InternalError(f"initgroups({system_user}) failed: {exc}") from exc
+        # A membership in wheel must not come along: only groups that may have mail.
+        groups.update(group for group in of_user if _gid_allowed(settings, group))
+    return tuple(sorted(groups))
+
+
+def _nice(fields: Mapping[str, str]) -> int:
+    try:
+        return int(fields.get("nice", "0"))
+    except ValueError:
+        return 0
+
+
+def become(user: MailUser, event: Event) -> None:
+    """Be this user from now on, in its home directory. Without root nothing changes but the directory.
+
+    Raises InternalError; the process must not go on then.
+    """
+    if user.nice:
+        try:
+            os.setpriority(os.PRIO_PROCESS, 0, user.nice)
+        except OSError as exc:
+            event.error(f"setpriority({user.nice}) failed: {exc.strerror}")
+    if os.geteuid() == 0:
+        try:
+            privileges.drop(privileges.Privileges(user.uid, user.gid, user.groups, user.chroot))
+        except privileges.PrivilegeError as exc:
+            raise InternalError(str(exc)) from exc
+    enter_home(user, event)
+
+
+def enter_home(user: MailUser, event: Event) -> None:
+    """Make the home the working directory, where there is one; core dumps and relative paths land there."""
+    if not user.home:
+        return
+    try:
+        os.chdir(user.home)
+    except FileNotFoundError:
+        event.debug(f"Home dir not found: {user.home}")
+    except OSError as exc:
+        event.error(f"chdir({user.home}) failed: {exc.strerror}")
