@@ -3,10 +3,13 @@
 import grp
 import os
 import pwd
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydovecot.model.errors import InternalError
 
-class PrivilegeError(Exception):
+
+class PrivilegeError(InternalError):
     """The privileges asked for cannot be had; the process must not go on."""
 
 
@@ -46,6 +49,22 @@ def drop(privileges: Privileges) -> None:
         raise PrivilegeError(f"{privileges} failed with euid={os.geteuid()}: {exc.strerror}") from exc
     if not privileges.is_root:
         _check_no_way_back()
+
+
+def become_user(uid: int, gid: int, *, groups: Sequence[int] = (), chroot: str = "") -> None:
+    """Become a mail user for good, as root; as an ordinary user only the user itself is accepted.
+
+    An ordinary user's process keeps its groups and its root directory: it could not do otherwise. Raises
+    PrivilegeError (an InternalError).
+    """
+    if os.geteuid() == 0:
+        drop(Privileges(uid=uid, gid=gid, groups=tuple(groups), chroot=chroot))
+        return
+    if uid != os.geteuid():
+        raise PrivilegeError(
+            f"setuid({uid}) failed with euid={os.geteuid()}: Operation not permitted "
+            "(the server was started by an ordinary user)"
+        )
 
 
 def _check_no_way_back() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from enum import IntEnum
 
+from pydovecot.event.oneline import one_line
+
 
 class Level(IntEnum):
     """Log levels, in Dovecot's order (enum log_type)."""
@@ -53,6 +55,10 @@ class Event:
 
     def error(self, text: str, **fields: object) -> None:
         self._sink(Level.ERROR, self.prefix + text, {**self.fields, **fields})
+
+    def exception(self, text: str, exc: BaseException, **fields: object) -> None:
+        """Log an unexpected exception as one error line with its traceback."""
+        self._sink(Level.ERROR, f"{self.prefix}{text}: {one_line(exc)}", {**self.fields, **fields})
 
     def fatal(self, text: str, **fields: object) -> None:
         """Log as fatal; the caller ends the process."""

@@ -1,6 +1,7 @@
 """What a role's hooks are given: settings, log, titles, sockets, and the way to say that a client is done."""
 
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,12 +32,20 @@ class Context(Protocol):
 
     service: str  # the name in dovecot.conf: "imap-login"
     protocol: str  # service { protocol = }: "imap"
-    settings: SettingsView  # no filters applied but `protocol`
     event: Event
     state: Any  # the role's own, set in before_jail/after_jail
     generation: int
     client_limit: int
-    stopping: bool
+    stopping: bool  # finish now: the server stops
+    closing: bool  # accept nothing more; clients may finish: reload, or the server stops
+    shutdown_clients: bool  # the setting: idle clients are sent away when `closing`
+    argv: tuple[str, ...]  # words after the role's name in `executable =`
+    base_dir: str  # as the outside sees it
+
+    @property
+    def settings(self) -> SettingsView:
+        """Settings of the service, no filters applied but `protocol`."""
+        ...
 
     def settings_for(self, *, local_ip: str = "", remote_ip: str = "", local_name: str = "") -> SettingsView:
         """Settings of one connection; free of cost when the configuration has no such filters."""
@@ -58,5 +67,21 @@ class Context(Protocol):
         ...
 
     def anvil_fd(self) -> int:
-        """The inherited connection to anvil; -1 where there is none."""
+        """The inherited pipe to anvil, one-way, shared; -1 where there is none. See ipc.anvil."""
+        ...
+
+    def last_client(self) -> None:
+        """ONE_CLIENT: take no further connection, end after this one (the process became a user for good)."""
+        ...
+
+    def set_log_prefix(self, prefix: str) -> None:
+        """Prefix of all log lines from now on: `imap(alice)<4711><sess>: `; empty: the service's own."""
+        ...
+
+    def wait_readable(self, fds: Sequence[int], timeout: float | None = None) -> set[int]:
+        """ONE_CLIENT: wait until one of `fds` is readable; empty: time is up, or the master has called.
+
+        A signal or the end of the master ends the wait (look at `stopping` and `closing`), so every long wait
+        of a mail worker goes through here.
+        """
         ...

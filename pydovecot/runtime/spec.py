@@ -29,9 +29,11 @@ class ServiceSpec:
     """One kind of child process.
 
     `on_connection`: MANY_CLIENTS gets a non-blocking socket and must call `context.done(accepted)` when that
-    client is finished (the socket closed or given away); ONE_CLIENT gets a blocking one and returns when done.
+    client is finished (the socket closed or given away); ONE_CLIENT gets a blocking one, returns when done.
     `on_stop`: TERM or a dead master; MANY_CLIENTS closes its clients and calls `done` for each.
     `on_full`: login services drop their oldest client that is not logged in.
+    `needs_settings`: ask the config socket before the jail (config, log and anvil live without).
+    `stays_when_idle`: SIGINT does not end it (config, log, anvil, stats).
     `standalone`: serves argv on stdin/stdout without a master (`libexec/imap -u user`).
     """
 
@@ -42,4 +44,6 @@ class ServiceSpec:
     after_jail: Callable[["Context"], None] = field(default=_nothing)  # service user, inside the chroot
     on_stop: Callable[["Context"], None] = field(default=_nothing)
     on_full: Callable[["Context"], None] = field(default=_nothing)
+    needs_settings: bool = True
+    stays_when_idle: bool = False
     standalone: Callable[[Sequence[str]], int] | None = None

@@ -1,0 +1,223 @@
+"""One child process: its context, its sockets, its signals; the parts that both families share."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+from setproctitle import setproctitle
+
+from pydovecot.base import privileges
+from pydovecot.event.event import Event
+from pydovecot.event.oneline import one_line
+from pydovecot.event.sinks import PipeSink
+from pydovecot.runtime import child
+from pydovecot.runtime.child import ChildParams, Listener
+from pydovecot.runtime.context import Accepted
+from pydovecot.runtime.spec import ServiceSpec
+from pydovecot.runtime.status import StatusPipe
+from pydovecot.settings.view import SettingsView
+
+MAPPED_IPV4 = "::ffff:"
+
+
+class Process:
+    """Implements `runtime.context.Context`. Made after the fork, in the child."""
+
+    def __init__(self, spec: ServiceSpec, params: ChildParams) -> None:
+        self.spec = spec
+        self.params = params
+        self.service = params.service
+        self.protocol = params.protocol
+        self.generation = params.generation
+        self.client_limit = params.client_limit
+        self.shutdown_clients = params.shutdown_clients
+        self.argv = params.argv
+        self.base_dir = params.base_dir
+        self.state: Any = None
+        self.stopping = False
+        self.closing = False
+        self.last = False
+        self.sink = PipeSink(child.LOG_FD, f"{params.service}: ")
+        self.event = Event(self.sink, debug=params.log_debug)
+        self.available = params.client_limit
+        self.handled = 0
+        self.status = StatusPipe(child.STATUS_FD, params.client_limit)
+        self.sockets: dict[int, tuple[socket.socket, Listener]] = {}
+        self._jailed = False
+        self._settings: SettingsView | None = None
+        self._service_settings: Any = None
+        self._poll = select.poll()
+        self._poll_key: tuple[int, ...] = ()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+
+    # --- Context -------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> SettingsView:
+        """Settings of this service; only for specs that need them."""
+        if self._settings is None:
+            raise RuntimeError(f"service {self.service} has asked for no settings")
+        return self._settings
+
+    def settings_for(self, *, local_ip: str = "", remote_ip: str = "", local_name: str = "") -> SettingsView:
+        """Settings of one connection."""
+        view: SettingsView = self._service_settings.view_for(
+            local_ip=local_ip, remote_ip=remote_ip, local_name=local_name
+        )
+        return view
+
+    def run_path(self, *parts: str) -> str:
+        """Path of a socket of ours, as this process sees it now (before or inside its jail)."""
+        outside = "/".join((self.base_dir, *parts))
+        root = self.params.privileges.chroot
+        if not self._jailed or not root:
+            return outside
+        if outside.startswith(root + "/"):
+            return outside[len(root) :]
+        raise RuntimeError(f"{outside} is outside of the chroot {root}: open it in before_jail")
+
+    def set_title(self, text: str) -> None:
+        """`pydovecot/<service> [text]`, without the text unless verbose_proctitle."""
+        if self.params.verbose_proctitle:
+            setproctitle(f"pydovecot/{self.service} [{text}]" if text else f"pydovecot/{self.service}")
+
+    def anvil_fd(self) -> int:
+        """The write end of the pipe to anvil."""
+        return -1 if self.params.type in ("log", "config", "anvil") else child.ANVIL_FD
+
+    def last_client(self) -> None:
+        """End after the present client."""
+        self.last = True
+
+    def set_log_prefix(self, prefix: str) -> None:
+        """Prefix of all lines from now on."""
+        self.sink.prefix = prefix or f"{self.service}: "
+
+    def done(self, accepted: Accepted) -> None:
+        """MANY_CLIENTS overrides this."""
+        raise RuntimeError("done() belongs to services of many clients")
+
+    def wait_readable(self, fds: Sequence[int], timeout: float | None = None) -> set[int]:
+        """Wait for `fds`, the master's signals and the dead pipe."""
+        if self.stopping:
+            return set()
+        millisecs = None if timeout is None else max(0, int(timeout * 1000 + 0.999))
+        ready = {fd for fd, _mask in self._poll_of(fds).poll(millisecs)}
+        if self._wake_read in ready:
+            self.drain_wakeup()
+        if child.DEAD_FD in ready and not self.closing:
+            self.closing = True
+        return set() if self.stopping else ready.intersection(fds)
+
+    def _poll_of(self, fds: Sequence[int]) -> "select.poll":
+        """The poll object of the last wait is kept: most waits are for the same client."""
+        key = (self.closing, *fds)
+        if key != self._poll_key:
+            self._poll, self._poll_key = select.poll(), key
+            for fd in (*fds, self._wake_read, *(() if self.closing else (child.DEAD_FD,))):
+                self._poll.register(fd, select.POLLIN)
+        return self._poll
+
+    # --- life ----------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Everything before the first client: signals, settings, before_jail, jail, after_jail."""
+        setproctitle(f"pydovecot/{self.service}")
+        self._catch_signals()
+        for listener in self.params.listeners:
+            if listener.kind in ("unix", "inet"):
+                self.sockets[listener.fd] = (socket.socket(fileno=listener.fd), listener)
+        if self.spec.needs_settings:
+            self._fetch_settings()
+        self.spec.before_jail(self)
+        privileges.drop(self.params.privileges)
+        self._jailed = bool(self.params.privileges.chroot)
+        self.spec.after_jail(self)
+        self.status.flush(self.available)
+
+    def _fetch_settings(self) -> None:
+        from pydovecot.settings import client
+
+        self._service_settings = client.fetch(
+            self.run_path("config"), service=self.service, protocol=self.protocol
+        )
+        self._settings = self._service_settings.view
+
+    def accept(self, sock: socket.socket, listener: Listener) -> Accepted | None:
+        """Take one connection; None when another process was faster or the client is gone already."""
+        try:
+            client, peer = sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionError):
+            return None
+        except OSError as exc:
+            self.event.error(f"accept() failed: {exc.strerror}")
+            return None
+        if listener.kind == "unix":
+            return Accepted(client, listener.name, haproxy=listener.haproxy)
+        try:
+            here = client.getsockname()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            client.close()
+            return None
+        ends = (_ip(here[0]), here[1], _ip(peer[0]), peer[1])
+        return Accepted(client, listener.name, listener.ssl, *ends, haproxy=listener.haproxy)
+
+    def stop_listening(self) -> None:
+        """Accept nothing more."""
+        for sock, _listener in self.sockets.values():
+            sock.close()
+        self.sockets = {}
+
+    def drain_wakeup(self) -> None:
+        """Empty the pipe that signals write to."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_read, 512):
+                pass
+
+    def _catch_signals(self) -> None:
+        signal.signal(signal.SIGTERM, self._on_term)
+        signal.signal(signal.SIGINT, self._on_int)
+        signal.signal(signal.SIGUSR1, self._on_usr1)
+        for ignored in (signal.SIGPIPE, signal.SIGALRM, signal.SIGHUP):
+            signal.signal(ignored, signal.SIG_IGN)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+
+    def _on_term(self, _signum: int, _frame: FrameType | None) -> None:
+        self.stopping = self.closing = True
+
+    def _on_int(self, _signum: int, _frame: FrameType | None) -> None:
+        """Idle kill, or Ctrl-C in the foreground (where the master stops us anyway)."""
+        if self.available == self.client_limit and not self.spec.stays_when_idle:
+            self.closing = True
+
+    def _on_usr1(self, _signum: int, _frame: FrameType | None) -> None:
+        """The login state has changed; many.py reads it."""
+
+    def crashed(self, where: str, exc: BaseException) -> None:
+        """Log an exception that reached the edge."""
+        self.event.exception(where, exc)
+
+    def fatal(self, exc: BaseException) -> None:
+        """Log why this process cannot go on."""
+        text = str(exc) if isinstance(exc, privileges.PrivilegeError) else one_line(exc)
+        self.event.fatal(text)
+
+
+def _ip(text: str) -> str:
+    if text.startswith(MAPPED_IPV4) and "." in text:
+        return text[len(MAPPED_IPV4) :]
+    return text.partition("%")[0]
+
+
+def flush_std() -> None:
+    """Push out what a library printed, before `os._exit`."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()

@@ -1,0 +1,47 @@
+"""The entry of every role: forked by the master, exec'ed with Dovecot's environment, or by hand.
+
+`run(SPEC)` is what a role's `main()` returns.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from pydovecot.runtime.child import ENV_MARK, ChildParams
+from pydovecot.runtime.many import ManyClients
+from pydovecot.runtime.one import OneClient
+from pydovecot.runtime.process import Process, flush_std
+from pydovecot.runtime.spec import Family, ServiceSpec
+
+FATAL_STATUS: Final = 89  # Dovecot's FATAL_DEFAULT
+USAGE_STATUS: Final = 64
+
+
+def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> int:
+    """Be the service until its work is done; returns the exit status.
+
+    With Dovecot's child environment: a child of a master. Without: `spec.standalone` on stdin and stdout.
+    """
+    if ENV_MARK in os.environ:
+        return run_child(spec, ChildParams.from_environ())
+    words = list(sys.argv[1:] if argv is None else argv)
+    if spec.standalone is None:
+        print(f"{spec.name} is started by the master process (pydovecot -F)", file=sys.stderr)
+        return USAGE_STATUS
+    return spec.standalone(words)
+
+
+def run_child(spec: ServiceSpec, params: ChildParams) -> int:
+    """Be a child of the master: descriptors are in place already (see runtime.child)."""
+    family = ManyClients if spec.family is Family.MANY_CLIENTS else OneClient
+    process: Process = family(spec, params)
+    try:
+        if isinstance(process, OneClient):
+            process.start()
+        return process.run()  # type: ignore[attr-defined, no-any-return]
+    except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
+        process.fatal(exc)
+        return FATAL_STATUS
+    finally:
+        flush_std()
