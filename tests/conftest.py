@@ -1,8 +1,5 @@
-"""Makes `tests.support` importable and registers its fixtures."""
+"""Fixtures that every test may use."""
 
-import sys
-from pathlib import Path
+from tests.support.fixtures import servers, start_dovecot
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-pytest_plugins = ["tests.support.fixtures"]
+__all__ = ["servers", "start_dovecot"]

@@ -1,0 +1,2 @@
+CUTS=()
+MemoryHarness=None
