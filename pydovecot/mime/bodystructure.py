@@ -1,0 +1,147 @@
+"""BODY and BODYSTRUCTURE as IMAP sends them. RFC 3501 7.4.2."""
+
+from typing import Final
+
+from pydovecot.mime import envelope, header, params
+from pydovecot.mime.quote import string
+from pydovecot.mime.scanner import REPLACEMENT
+from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, Fields, Part
+
+_DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
+_EMPTY_BODY: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0)'
+_EMPTY_BODYSTRUCTURE: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
+
+
+def render(part: Part, message: bytes, extended: bool) -> bytes:
+    """The parenthesised BODY (or with `extended` BODYSTRUCTURE) of a parsed message."""
+    return b"(" + _render(part, message, extended) + b")"
+
+
+class _Content:
+    """The Content-* fields of one part."""
+
+    __slots__ = ("cid", "description", "disposition", "encoding", "kind", "language", "location", "md5", "params",
+                 "subtype")  # fmt: skip
+
+    def __init__(self, fields: Fields, mime: bool) -> None:
+        self.kind: bytes | None = None
+        self.subtype = b""
+        self.params: params.Params = ()
+        self.encoding: bytes | None = None
+        self.disposition: tuple[bytes, params.Params] | None = None
+        self.cid = self.description = self.md5 = self.location = b"NIL"
+        self.language: list[bytes] = []
+        if mime:
+            for name, value in fields:
+                if name.startswith(b"content-"):
+                    self._take(name[8:], value)
+
+    def _take(self, name: bytes, value: bytes) -> None:
+        if name == b"type":
+            if self.kind is None:
+                kind, _, self.params = params.content_type(value)
+                self.kind, _, self.subtype = kind.partition(b"/")
+        elif name == b"transfer-encoding":
+            if self.encoding is None:
+                self.encoding = params.transfer_encoding(value)
+        elif name == b"disposition":
+            # A later field replaces one without parameters.
+            if self.disposition is None or not self.disposition[1]:
+                word, found = params.disposition(value)
+                if word is not None:
+                    self.disposition = word, found
+        elif name == b"id":
+            if self.cid == b"NIL":
+                self.cid = _text(value)
+        elif name == b"description":
+            if self.description == b"NIL":
+                self.description = _text(value)
+        elif name == b"language":
+            self.language = self.language or params.languages(value)
+        elif name == b"location":
+            if self.location == b"NIL":
+                self.location = _text(value)
+        elif name == b"md5" and self.md5 == b"NIL":
+            self.md5 = _text(value)
+
+
+def _text(value: bytes) -> bytes:
+    return string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
+
+
+def _render(part: Part, message: bytes, extended: bool) -> bytes:
+    fields = part.fields
+    if fields is None:
+        fields = header.interesting(message[part.start : part.body])
+    content = _Content(fields, bool(part.flags & IS_MIME))
+    if part.flags & MULTIPART:
+        return _render_multipart(part, content, message, extended)
+    return _render_single(part, content, message, extended)
+
+
+def _render_multipart(part: Part, content: _Content, message: bytes, extended: bool) -> bytes:
+    if part.children:
+        inner = b"".join([b"(" + _render(child, message, extended) + b")" for child in part.children])
+    else:
+        # RFC 3501 has no multipart without parts.
+        inner = _EMPTY_BODYSTRUCTURE if extended else _EMPTY_BODY
+    out = inner + b" " + string(content.subtype)
+    if extended:
+        out += b" " + _params(content.params, False) + _common(content)
+    return out
+
+
+def _render_single(part: Part, content: _Content, message: bytes, extended: bool) -> bytes:
+    text = False
+    if part.flags & RFC822:
+        kind = b'"message" "rfc822"'
+    elif content.kind is None:
+        text = True
+        kind = b'"text" "plain"'
+    else:
+        text = content.kind.lower() == b"text"
+        kind = string(content.kind) + b" " + string(content.subtype)
+    out = b"%b %b %b %b %b %d" % (
+        kind,
+        _params(content.params, text),
+        content.cid,
+        content.description,
+        b'"7bit"' if content.encoding is None else string(content.encoding),
+        part.body_virtual,
+    )
+    if text:
+        out += b" %d" % part.body_lines
+    elif part.flags & RFC822:
+        out += _inner_message(part, message, extended)
+    if extended:
+        out += b" " + content.md5 + _common(content)
+    return out
+
+
+def _inner_message(part: Part, message: bytes, extended: bool) -> bytes:
+    child = part.children[0]
+    fields = child.fields
+    if fields is None:
+        fields = header.interesting(message[child.start : child.body])
+    return b" (%b) (%b) %d" % (
+        envelope.from_fields(fields),
+        _render(child, message, extended),
+        part.body_lines,
+    )
+
+
+def _params(found: params.Params, text: bool) -> bytes:
+    pieces = [string(name) + b" " + string(value) for name, value in found]
+    if text and params.find(found, b"charset") is None:
+        pieces.append(_DEFAULT_CHARSET)
+    return b"(" + b" ".join(pieces) + b")" if pieces else b"NIL"
+
+
+def _common(content: _Content) -> bytes:
+    if content.disposition is None:
+        disposition = b"NIL"
+    else:
+        word, found = content.disposition
+        disposition = b"(" + string(word) + b" " + _params(found, False) + b")"
+    language = b"(" + b" ".join([string(tag) for tag in content.language]) + b")" if content.language else b"NIL"
+    return b" " + disposition + b" " + language + b" " + content.location

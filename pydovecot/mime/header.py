@@ -1,0 +1,83 @@
+"""Header fields of one header block: in order, unfolded as Dovecot's parser does, any line ends."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+# What ENVELOPE and BODYSTRUCTURE are made of. The leading newline lets `re` jump from line to line.
+_INTERESTING: Final = re.compile(
+    rb"\n((?:[Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[^:\n]*|[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
+    rb"|[Tt][Oo]|[Cc][Cc]|[Bb][Cc][Cc]|[Ss][Uu][Bb][Jj][Ee][Cc][Tt]|[Ss][Ee][Nn][Dd][Ee][Rr]"
+    rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]"
+    rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn])[ \t]*)"
+    rb":([^\n]*(?:\n[ \t][^\n]*)*)"
+)
+_FIELD: Final = re.compile(rb"\n([^\n:]*):([^\n]*(?:\n[ \t][^\n]*)*)|\n([^\n]*(?:\n[ \t][^\n]*)*)")
+_END: Final = re.compile(rb"\n\r?\n")
+
+
+def end(message: bytes, start: int = 0) -> int:
+    """Where the header that begins at `start` ends: behind its empty line, or at the end of the message."""
+    if message.startswith(b"\n", start):
+        return start + 1
+    if message.startswith(b"\r\n", start):
+        return start + 2
+    found = _END.search(message, start)
+    return found.end() if found else len(message)
+
+
+def interesting(block: bytes) -> list[tuple[bytes, bytes]]:
+    """(lower-case name, value) of the fields that ENVELOPE and BODYSTRUCTURE need, in order.
+
+    Values start behind the colon's blanks and keep their folding as a bare LF and the white space.
+    """
+    if b"\r" in block:
+        block = drop_cr(block)
+    return [
+        (name.rstrip(b" \t").lower(), _skip_blank(value)) for name, value in _INTERESTING.findall(b"\n" + block)
+    ]
+
+
+def drop_cr(block: bytes) -> bytes:
+    """CRLF to LF; a bare CR stays."""
+    return block.replace(b"\r\n", b"\n")
+
+
+def _skip_blank(value: bytes) -> bytes:
+    """Drop the blanks behind the colon; of a line that has only blanks just the first."""
+    if value[:1] not in (b" ", b"\t"):
+        return value
+    second = value[1:2]
+    if second and second not in b" \t\n":
+        return value[1:]
+    line = value.partition(b"\n")[0]
+    if line.strip(b" \t"):
+        return value.lstrip(b" \t")
+    return value[1:]
+
+
+def fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """(name as written, value) of every field in order, up to the empty line; a line without colon has value b"".
+
+    Values as in `interesting`.
+    """
+    if b"\r" in block:
+        block = drop_cr(block)
+    block = block[: end(block)]
+    if block.startswith(b"\n"):
+        return
+    for found in _FIELD.finditer(b"\n" + block.rstrip(b"\n")):
+        name, value, bare = found.groups()
+        if name is None:
+            if bare:
+                yield bare, b""
+        else:
+            yield name.rstrip(b" \t"), _skip_blank(value)
+
+
+def first(block: bytes, name: bytes) -> bytes | None:
+    """The value of the first field of that lower-case name."""
+    for key, value in fields(block):
+        if key.lower() == name:
+            return value
+    return None

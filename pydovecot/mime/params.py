@@ -1,0 +1,178 @@
+"""Content-Type and Content-Disposition values: type, and parameters with RFC 2231 continuations merged."""
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from pydovecot.mime.scanner import Scanner
+
+Params = tuple[tuple[bytes, bytes], ...]
+
+# One value may name this many parameters; more are dropped (CVE-2026-27859: time spent on RFC 2231 pieces).
+MAX_PARAMS: Final = 1000
+MAX_CACHED_VALUE: Final = 512
+_NUMBERED: Final = re.compile(rb"([^*]*)\*([0-9]*)(\*?)")
+_VALUE_STOP: Final = re.compile(rb"[; \t\r\n]")
+_UINT_MASK: Final = 0xFFFFFFFF
+
+
+def content_type(value: bytes) -> tuple[bytes, bool, Params]:
+    """`type/subtype` (as much as there is), whether it is well formed, and the parameters."""
+    if len(value) <= MAX_CACHED_VALUE:
+        return _content_type_cached(value)
+    return _content_type(value)
+
+
+def _content_type(value: bytes) -> tuple[bytes, bool, Params]:
+    scanner = Scanner(value)
+    out: list[bytes] = []
+    ok = _take_type(scanner, out)
+    return b"".join(out), ok, _take_params(scanner) if ok else ()
+
+
+_content_type_cached = lru_cache(maxsize=1024)(_content_type)
+
+
+def _take_type(scanner: Scanner, out: list[bytes]) -> bool:
+    scanner.skip_ws()
+    if scanner.skip_ws() <= 0 or scanner.take_token(out) <= 0 or not scanner.peek(b"/"):
+        return False
+    scanner.pos += 1
+    if scanner.skip_ws() <= 0:
+        return False
+    out.append(b"/")
+    return scanner.take_token(out) >= 0
+
+
+def disposition(value: bytes) -> tuple[bytes | None, Params]:
+    """The disposition word (None: broken) and the parameters."""
+    scanner = Scanner(value)
+    scanner.skip_ws()
+    out: list[bytes] = []
+    if scanner.take_token(out) < 0:
+        return None, ()
+    return b"".join(out), _take_params(scanner)
+
+
+def transfer_encoding(value: bytes) -> bytes | None:
+    """The encoding's name; None when it is no single token."""
+    scanner = Scanner(value)
+    scanner.skip_ws()
+    out: list[bytes] = []
+    if scanner.take_token(out) < 0 or scanner.skip_ws() != 0:
+        return None
+    return b"".join(out) or None
+
+
+def languages(value: bytes) -> list[bytes]:
+    """Content-Language tags. RFC 3282."""
+    scanner = Scanner(value)
+    scanner.skip_ws()
+    tags: list[bytes] = []
+    while len(tags) < MAX_PARAMS:
+        out: list[bytes] = []
+        if scanner.take_atom(out) < 0:
+            break
+        tags.append(b"".join(out))
+        if not scanner.peek(b","):
+            break
+        scanner.pos += 1
+        scanner.skip_ws()
+    return tags
+
+
+def find(params: Params, name: bytes) -> bytes | None:
+    """The first parameter of that lower-case name."""
+    for key, value in params:
+        if key.lower() == name:
+            return value
+    return None
+
+
+def _take_params(scanner: Scanner) -> Params:
+    plain: list[tuple[bytes, bytes]] = []
+    pieces: list[tuple[bytes, int, bool, bytes]] = []
+    index = 0  # an empty number repeats the one before, as Dovecot's parser does
+    while scanner.pos < scanner.end and len(plain) + len(pieces) < MAX_PARAMS:
+        pair = _take_param(scanner)
+        if pair is None:
+            if scanner.pos >= scanner.end:
+                break
+            # Broken: go on behind the next separator, byte by byte would be the same.
+            nxt = scanner.data.find(b";", scanner.pos + 1)
+            scanner.pos = nxt if nxt >= 0 else scanner.end
+            continue
+        key, value = pair
+        found = _NUMBERED.fullmatch(key)
+        if found is None:
+            plain.append((key, value))
+            continue
+        index, extended, name = _number(found, index)
+        if name is None:
+            plain.append((key, value))
+        else:
+            pieces.append((name, index, extended, value))
+    if pieces:
+        plain += _merge(pieces)
+    return tuple(plain)
+
+
+def _number(found: "re.Match[bytes]", index: int) -> tuple[int, bool, bytes | None]:
+    name, digits, star = found.groups()
+    if not digits and not star:
+        # "name*": extended, and the number is whatever the last one was.
+        return index, True, name
+    number = int(digits[:20]) & _UINT_MASK if digits else 0
+    return number, bool(star), name
+
+
+def _take_param(scanner: Scanner) -> tuple[bytes, bytes] | None:
+    if not scanner.peek(b";"):
+        return None
+    scanner.pos += 1
+    if scanner.skip_ws() <= 0:
+        return None
+    key: list[bytes] = []
+    if scanner.take_token(key) <= 0 or not scanner.peek(b"="):
+        return None
+    scanner.pos += 1
+    value: list[bytes] = []
+    if (ret := scanner.skip_ws()) > 0:
+        if scanner.peek(b'"'):
+            ret = scanner.take_quoted(value)
+        elif scanner.peek(b"="):
+            # name==?utf-8?b?...?= is what some senders write.
+            stop = _VALUE_STOP.search(scanner.data, scanner.pos)
+            end = stop.start() if stop else scanner.end
+            value.append(scanner.data[scanner.pos : end])
+            scanner.pos = end
+        else:
+            ret = scanner.take_token(value)
+    if ret < 0:
+        return None
+    return b"".join(key), b"".join(value)
+
+
+def _merge(pieces: list[tuple[bytes, int, bool, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Join name*0, name*1 … to one parameter. RFC 2231 3."""
+    pieces.sort(key=lambda piece: piece[:2])
+    result: list[tuple[bytes, bytes]] = []
+    start = 0
+    while start < len(pieces):
+        name = pieces[start][0].lower()
+        stop = start
+        while stop < len(pieces) and pieces[stop][0].lower() == name:
+            stop += 1
+        group = pieces[start:stop]
+        start = stop
+        if any(piece[1] != number for number, piece in enumerate(group)):
+            # A piece is missing: show them as they came.
+            result += [(b"%b*%d%b" % (key, no, b"*" if ext else b""), value) for key, no, ext, value in group]
+            continue
+        key, _, first_extended, _ = group[0]
+        if any(piece[2] for piece in group):
+            text = b"".join(v if ext else v.replace(b"%", b"%25") for _, _, ext, v in group)
+            result.append((key + b"*", text if first_extended else b"''" + text))
+        else:
+            result.append((key, b"".join(piece[3] for piece in group)))
+    return result
