@@ -5,15 +5,24 @@ from typing import Final
 from pydovecot.mime import envelope, header, params
 from pydovecot.mime.quote import string
 from pydovecot.mime.scanner import REPLACEMENT
-from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, Fields, Part
+from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
+_PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
 _EMPTY_BODY: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0)'
 _EMPTY_BODYSTRUCTURE: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
 
 
 def render(part: Part, message: bytes, extended: bool) -> bytes:
     """The parenthesised BODY (or with `extended` BODYSTRUCTURE) of a parsed message."""
+    fields = part.fields
+    if fields is None:
+        fields = header.interesting(message[part.start : part.body])
+    content = _Content(fields, bool(part.flags & IS_MIME))
+    if content.is_plain_7bit() and part.flags & TEXT:
+        # Dovecot keeps only a flag for these, so the sender's spelling is lost.
+        tail = b" NIL NIL NIL NIL)" if extended else b")"
+        return b"%b %d %d%b" % (_PLAIN_7BIT, part.body_virtual, part.body_lines, tail)
     return b"(" + _render(part, message, extended) + b")"
 
 
@@ -35,6 +44,21 @@ class _Content:
             for name, value in fields:
                 if name.startswith(b"content-"):
                     self._take(name[8:], value)
+
+    def is_plain_7bit(self) -> bool:
+        """True when there is nothing to say but the defaults."""
+        return (
+            (self.kind is None or self.subtype.lower() == b"plain")
+            and (self.encoding is None or self.encoding.lower() == b"7bit")
+            and self.cid == self.description == self.md5 == self.location == b"NIL"
+            and self.disposition is None
+            and not self.language
+            and (
+                not self.params
+                or len(self.params) == 1
+                and (self.params[0][0].lower(), self.params[0][1].lower()) == (b"charset", b"us-ascii")
+            )
+        )
 
     def _take(self, name: bytes, value: bytes) -> None:
         if name == b"type":

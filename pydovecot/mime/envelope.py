@@ -50,7 +50,7 @@ def _or(rendered: bytes, default: bytes) -> bytes:
 
 
 def _text(value: bytes | None) -> bytes:
-    return b"NIL" if value is None else string(value.replace(b"\0", REPLACEMENT))
+    return b"NIL" if value is None else string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
 
 
 def _subject(value: bytes | None) -> bytes:

@@ -34,14 +34,21 @@ _content_type_cached = lru_cache(maxsize=1024)(_content_type)
 
 
 def _take_type(scanner: Scanner, out: list[bytes]) -> bool:
+    """Anything but `type / subtype` and then `;` or the end is no type at all, save a lone first word."""
     scanner.skip_ws()
-    if scanner.skip_ws() <= 0 or scanner.take_token(out) <= 0 or not scanner.peek(b"/"):
+    if scanner.skip_ws() <= 0 or scanner.take_token(out) <= 0:
+        return False
+    main = out.pop()
+    if not main or not scanner.peek(b"/"):
         return False
     scanner.pos += 1
-    if scanner.skip_ws() <= 0:
+    sub: list[bytes] = []
+    if scanner.skip_ws() <= 0 or scanner.take_token(sub) < 0 or not sub[0]:
         return False
-    out.append(b"/")
-    return scanner.take_token(out) >= 0
+    if scanner.more() and not scanner.peek(b";"):
+        return False
+    out += (main, b"/", sub[0])
+    return True
 
 
 def disposition(value: bytes) -> tuple[bytes | None, Params]:

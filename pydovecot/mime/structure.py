@@ -142,7 +142,7 @@ class _Parser:
             line = self._next_line(pos - 1)
             if line is None:
                 break
-            pos = self._take_boundary(line)
+            pos = self._take_boundary(line, pos)
         for part in self.open:
             part.end = size
 
@@ -168,37 +168,37 @@ class _Parser:
         best = -1
         best_len = -1
         text = line
+        dashes = False
         if limit - at - 2 <= _LINE_REST:
             text = text.removesuffix(b"\r")
-            if len(text) > 2:
-                text = text.removesuffix(b"--")
+            dashes = len(text) > 2 and text.endswith(b"--")
         for index in range(len(self.boundaries) - 1, -1, -1):
             boundary = self.boundaries[index][0]
             if len(boundary) > best_len and text.startswith(boundary):
                 best = index
                 best_len = len(boundary)
-                if best_len == len(text):
-                    break
+                if best_len == len(text) or (dashes and best_len == len(text) - 2):
+                    break  # no other can fit better
         if best < 0:
             return None
         last = line.startswith(b"--", best_len)
         return at, best, last, (lf + 1 if lf >= 0 else len(message))
 
-    def _take_boundary(self, line: tuple[int, int, bool, int], quirk: bool = False) -> int:
-        """Close parts down to the boundary's multipart and open the next part. Returns where to go on."""
+    def _take_boundary(self, line: tuple[int, int, bool, int], resumed: int) -> int:
+        """Close parts down to the boundary's multipart and open the next part. Returns where to go on.
+
+        `resumed` is where the walk went on after the last header or boundary line.
+        """
         at, index, last, nxt = line
         message = self.message
         depth = self.boundaries[index][1]
-        end = at - 1
-        if message.startswith(b"\r", end - 1) and end > 0:
-            end -= 1
+        end = at
+        if at != resumed:
+            # The line end before a boundary is the boundary's, unless another line of ours had it.
+            end -= 2 if message.startswith(b"\r", at - 2) and at > 1 else 1
         opened = self.open
         for level in range(len(opened) - 1, depth, -1):
-            part = opened[level]
-            # A header cut short by a boundary leaves its line end to the part around it.
-            part.end = max(part.body, end)
-            if quirk and level < len(opened) - 1:
-                part.end = at
+            opened[level].end = end
         del opened[depth + 1 :]
         del self.boundaries[index if last else index + 1 :]
         if last or nxt == len(message) and message[-1:] != b"\n":
@@ -223,7 +223,9 @@ class _Parser:
             _open_header(message, part, max(start, stop), parent, cut=True)
             if part.flags & RFC822 and len(self.open) < MAX_NESTED_PARTS:
                 self._empty_child(part)
-            return self._take_boundary(cut, quirk=True)
+            # The header's last line end is left to the parts around it.
+            self.open.pop()
+            return self._take_boundary(cut, at)
         boundary = _open_header(message, part, end, parent)
         return self._enter(part, boundary)
 
