@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydovecot.event.event import Event
+from pydovecot.runtime.child import Listener, LogTarget
 from pydovecot.settings.view import SettingsView
 
 
@@ -41,6 +42,13 @@ class Context(Protocol):
     shutdown_clients: bool  # the setting: idle clients are sent away when `closing`
     argv: tuple[str, ...]  # words after the role's name in `executable =`
     base_dir: str  # as the outside sees it
+    listeners: Sequence[Listener]  # what was inherited, pipes included
+    log_target: LogTarget  # for the log service
+
+    @property
+    def clients(self) -> int:
+        """Clients being served now."""
+        ...
 
     @property
     def settings(self) -> SettingsView:
@@ -64,6 +72,10 @@ class Context(Protocol):
 
     def done(self, accepted: Accepted) -> None:
         """MANY_CLIENTS: this client is finished, a new one may come."""
+        ...
+
+    def finish(self) -> None:
+        """MANY_CLIENTS: take no new clients and end when the present ones are done."""
         ...
 
     def anvil_fd(self) -> int:

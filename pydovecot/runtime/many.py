@@ -45,6 +45,11 @@ class ManyClients(Process):
                 self.loop.close()
         return 0
 
+    @property
+    def clients(self) -> int:
+        """Clients being served now."""
+        return len(self._clients)
+
     def done(self, accepted: Accepted) -> None:
         """A client has gone; take the next one."""
         if id(accepted) not in self._clients:
@@ -115,7 +120,12 @@ class ManyClients(Process):
         except OSError:
             return False
 
+    def finish(self) -> None:
+        """End when the present clients are done."""
+        self._close()
+
     def _usr1(self) -> None:
+        self.spec.on_usr1(self)
         if self.params.type == "login":
             self._listen(self._may_accept() and (self.available > 0 or self._all_full()))
 
@@ -132,12 +142,15 @@ class ManyClients(Process):
             self._close()
 
     def _term(self) -> None:
+        if self.spec.outlives_master:
+            return
         self.stopping = True
         self._close()
 
     def _master_gone(self) -> None:
         self.loop.remove_reader(child.DEAD_FD)
-        self._close()
+        if not self.spec.outlives_master:
+            self._close()
 
     def _close(self) -> None:
         self.closing = True

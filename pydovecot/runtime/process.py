@@ -39,6 +39,8 @@ class Process:
         self.shutdown_clients = params.shutdown_clients
         self.argv = params.argv
         self.base_dir = params.base_dir
+        self.log_target = params.log
+        self.listeners: Sequence[Listener] = params.listeners
         self.state: Any = None
         self.stopping = False
         self.closing = False
@@ -57,6 +59,11 @@ class Process:
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     # --- Context -------------------------------------------------------------------------------------
+
+    @property
+    def clients(self) -> int:
+        """Clients being served now."""
+        return self.client_limit - self.available
 
     @property
     def settings(self) -> SettingsView:
@@ -102,6 +109,10 @@ class Process:
     def done(self, accepted: Accepted) -> None:
         """MANY_CLIENTS overrides this."""
         raise RuntimeError("done() belongs to services of many clients")
+
+    def finish(self) -> None:
+        """MANY_CLIENTS overrides this."""
+        self.closing = True
 
     def wait_readable(self, fds: Sequence[int], timeout: float | None = None) -> set[int]:
         """Wait for `fds`, the master's signals and the dead pipe."""
@@ -190,6 +201,8 @@ class Process:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def _on_term(self, _signum: int, _frame: FrameType | None) -> None:
+        if self.spec.outlives_master:
+            return
         self.stopping = self.closing = True
 
     def _on_int(self, _signum: int, _frame: FrameType | None) -> None:

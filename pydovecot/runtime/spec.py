@@ -34,6 +34,8 @@ class ServiceSpec:
     `on_full`: login services drop their oldest client that is not logged in.
     `needs_settings`: ask the config socket before the jail (config, log and anvil live without).
     `stays_when_idle`: SIGINT does not end it (config, log, anvil, stats).
+    `outlives_master`: TERM and a dead master do not end it: `context.finish()` does (log).
+    `on_usr1`: reopen files.
     `standalone`: serves argv on stdin/stdout without a master (`libexec/imap -u user`).
     """
 
@@ -44,6 +46,8 @@ class ServiceSpec:
     after_jail: Callable[["Context"], None] = field(default=_nothing)  # service user, inside the chroot
     on_stop: Callable[["Context"], None] = field(default=_nothing)
     on_full: Callable[["Context"], None] = field(default=_nothing)
+    on_usr1: Callable[["Context"], None] = field(default=_nothing)
     needs_settings: bool = True
+    outlives_master: bool = False
     stays_when_idle: bool = False
     standalone: Callable[[Sequence[str]], int] | None = None
