@@ -5,7 +5,7 @@ from typing import Final
 from pydovecot.mime import envelope, header, params
 from pydovecot.mime.quote import string
 from pydovecot.mime.scanner import REPLACEMENT
-from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part
+from pydovecot.mime.structure import IS_MIME, MULTIPART, OVERFLOW, RFC822, TEXT, Fields, Part
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
 _PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
@@ -119,6 +119,8 @@ def _render_single(part: Part, content: _Content, message: bytes, extended: bool
     text = False
     if part.flags & RFC822:
         kind = b'"message" "rfc822"'
+    elif part.flags & OVERFLOW:
+        kind = b'"application" "octet-stream"'
     elif content.kind is None:
         text = True
         kind = b'"text" "plain"'

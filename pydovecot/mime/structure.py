@@ -14,6 +14,7 @@ TEXT: Final = 0x02
 MULTIPART: Final = 0x04
 DIGEST: Final = 0x08
 RFC822: Final = 0x10
+OVERFLOW: Final = 0x20  # nested too deeply: an opaque part
 
 MAX_NESTED_PARTS: Final = 100  # Dovecot: MESSAGE_PARSER_DEFAULT_MAX_NESTED_MIME_PARTS
 MAX_TOTAL_PARTS: Final = 10000  # Dovecot: MESSAGE_PARSER_DEFAULT_MAX_TOTAL_MIME_PARTS
@@ -137,7 +138,8 @@ class _Parser:
         message = self.message
         size = len(message)
         self.open.append(root)
-        pos = self._enter(root, boundary)
+        self._push(root, boundary)
+        pos = self._enter(root)
         while pos < size and self.boundaries:
             line = self._next_line(pos - 1)
             if line is None:
@@ -152,7 +154,8 @@ class _Parser:
         `pos` is on a newline (or before the first line).
         """
         find = self.message.find
-        while (at := find(b"\n--", pos)) >= 0:
+        # When no more parts may be added, boundaries are text.
+        while self.total < MAX_TOTAL_PARTS and (at := find(b"\n--", pos)) >= 0:
             found = self._match(at + 1)
             if found is not None:
                 return found
@@ -203,8 +206,6 @@ class _Parser:
         del self.boundaries[index if last else index + 1 :]
         if last or nxt == len(message) and message[-1:] != b"\n":
             return nxt
-        if self.total >= MAX_TOTAL_PARTS:
-            return nxt
         return self._start_part(opened[depth], nxt)
 
     def _start_part(self, parent: Part, start: int) -> int:
@@ -215,19 +216,43 @@ class _Parser:
         parent.children.append(part)
         self.open.append(part)
         end, cut = self._header_end(start)
-        if cut is not None:
-            at = cut[0]
-            stop = at - 1 if at > start else at
-            if stop > start and message.startswith(b"\r", stop - 1):
-                stop -= 1
-            _open_header(message, part, max(start, stop), parent, cut=True)
-            if part.flags & RFC822 and len(self.open) < MAX_NESTED_PARTS:
+        boundary: bytes | None = None
+        if cut is None:
+            boundary = _open_header(message, part, end, parent)
+            self._push(part, boundary)
+            if message.startswith(b"--", end) and _has_empty_line(message[max(start, end - 3) : end]):
+                cut = self._foreign_boundary(end)
+        if cut is None:
+            return self._enter(part)
+        # Another part's boundary follows at once: the header's last line end belongs to that.
+        at = cut[0]
+        stop = at if at == start else at - 2 if message.startswith(b"\r", at - 2) and at - 2 >= start else at - 1
+        if boundary is None:
+            _open_header(message, part, stop, parent, cut=True)
+        part.body = part.end = stop
+        if part.flags & RFC822:
+            if len(self.open) < MAX_NESTED_PARTS and self.total < MAX_TOTAL_PARTS:
                 self._empty_child(part)
-            # The header's last line end is left to the parts around it.
-            self.open.pop()
-            return self._take_boundary(cut, at)
-        boundary = _open_header(message, part, end, parent)
-        return self._enter(part, boundary)
+            else:
+                _overflow(part)
+        self.open.pop()
+        return self._take_boundary(cut, at)
+
+    def _foreign_boundary(self, at: int) -> tuple[int, int, bool, int] | None:
+        """The boundary line at `at`, if it is one of the parts around the part just opened."""
+        if not self.boundaries or self.total >= MAX_TOTAL_PARTS:
+            return None
+        line = self._match(at)
+        if line is None or self.boundaries[line[1]][1] == len(self.open) - 1:
+            return None
+        return line
+
+    def _push(self, part: Part, boundary: bytes | None) -> None:
+        if boundary is not None:
+            if len(self.open) < MAX_NESTED_PARTS:
+                self.boundaries.append((boundary, len(self.open) - 1))
+            else:
+                _overflow(part)
 
     def _empty_child(self, part: Part) -> None:
         child = Part(part.body)
@@ -242,7 +267,7 @@ class _Parser:
             return start + 1, None
         if message.startswith(b"\r\n", start):
             return start + 2, None
-        if not self.boundaries:
+        if not self.boundaries or self.total >= MAX_TOTAL_PARTS:
             return header.end(message, start), None
         pos = start - 1
         while True:
@@ -257,16 +282,17 @@ class _Parser:
                 return line[0], line
             pos = at + 1
 
-    def _enter(self, part: Part, boundary: bytes | None) -> int:
+    def _enter(self, part: Part) -> int:
         """Go into the body of the part just opened."""
-        if boundary is not None:
-            if len(self.open) <= MAX_NESTED_PARTS:
-                self.boundaries.append((boundary, len(self.open) - 1))
-        elif part.flags & RFC822:
-            if len(self.open) <= MAX_NESTED_PARTS and self.total < MAX_TOTAL_PARTS:
+        if part.flags & RFC822:
+            if len(self.open) < MAX_NESTED_PARTS and self.total < MAX_TOTAL_PARTS:
                 return self._start_part(part, part.body)
-            part.flags &= ~RFC822
+            _overflow(part)
         return part.body
+
+
+def _overflow(part: Part) -> None:
+    part.flags = part.flags & ~(RFC822 | MULTIPART | DIGEST) | OVERFLOW
 
 
 def _measure(message: bytes, root: Part) -> None:

@@ -1,0 +1,114 @@
+"""What BODY[section] of a message is, in CRLF form. RFC 3501 6.4.5."""
+
+import re
+from typing import Final
+
+from pydovecot.mime import header, structure
+from pydovecot.mime.structure import MULTIPART, RFC822, Part
+from pydovecot.model.section import Section, Text
+
+# A field with its continuation lines; a line without colon has no name and is never wanted.
+_FIELD: Final = re.compile(rb"(?:([^\n:]*):)?[^\n]*(?:\n|\Z)(?:[ \t][^\n]*(?:\n|\Z))*")
+
+_ENDED: Final = re.compile(rb"(?:\A|\n)\n\Z")
+
+
+def crlf(data: bytes) -> bytes:
+    """The same text with CRLF line ends; a bare CR stays."""
+    if b"\r" in data:
+        lines = data.count(b"\n")
+        if data.count(b"\r\n") == lines:
+            return data
+        data = data.replace(b"\r\n", b"\n")
+    return data.replace(b"\n", b"\r\n")
+
+
+def wire(data: bytes) -> bytes:
+    """As `crlf`, and NUL, which IMAP literals must not have, as 0x80 like Dovecot."""
+    data = crlf(data)
+    return data.replace(b"\0", b"\x80") if b"\0" in data else data
+
+
+def find(root: Part, path: tuple[int, ...]) -> Part | None:
+    """The part that a part number names. RFC 3501 6.4.5."""
+    part = root
+    last = len(path) - 1
+    for level, number in enumerate(path):
+        if part.flags & MULTIPART:
+            if not 1 <= number <= len(part.children):
+                return None
+            part = part.children[number - 1]
+        elif number != 1 or (level < last and not part.flags & RFC822):
+            return None
+        if level < last and part.flags & RFC822:
+            part = part.children[0]
+    return part
+
+
+def extract(message: bytes, root: Part | None, section: Section) -> bytes | None:
+    """The section's bytes with CRLF; None when there is no such part.
+
+    `message` as stored; without `root` the message is parsed when the section needs it.
+    """
+    what = section.text
+    if not section.path:
+        return _of_message(message, what, section.fields)
+    part = find(root or structure.parse(message), section.path)
+    if part is None:
+        return None
+    if what is Text.MIME:
+        return wire(message[part.start : part.body])
+    if what is Text.ALL:
+        return wire(message[part.body : part.end])
+    if not part.flags & RFC822:
+        return None
+    inner = part.children[0]
+    if what is Text.TEXT:
+        return wire(message[inner.body : inner.end])
+    if what is Text.HEADER:
+        return wire(message[inner.start : inner.body])
+    # Dovecot looks for fields up to an empty line, even if a boundary cut the header short before it.
+    return wire(_filtered(message[inner.start : header.end(message, inner.start)], what, section.fields))
+
+
+def _of_message(message: bytes, what: Text, fields: tuple[bytes, ...]) -> bytes | None:
+    if what is Text.ALL:
+        return wire(message)
+    end = header.end(message)
+    if what is Text.TEXT:
+        return wire(message[end:])
+    if what is Text.HEADER:
+        return wire(message[:end])
+    if what is Text.MIME:
+        return None
+    found = _filtered(message[:end], what, fields)
+    if what is Text.HEADER_FIELDS and not _ENDED.search(found):
+        # A header that the message's end cut off: Dovecot adds the empty line here, but not for .NOT.
+        found += b"\n" if found.endswith(b"\n") or not found else b"\n\n"
+    return wire(found)
+
+
+def fields_of(block: bytes, names: tuple[bytes, ...], exclude: bool = False) -> bytes:
+    """HEADER.FIELDS (or with `exclude` HEADER.FIELDS.NOT) of one header block, CRLF."""
+    return wire(_filtered(block, Text.HEADER_FIELDS_NOT if exclude else Text.HEADER_FIELDS, names))
+
+
+def _filtered(block: bytes, what: Text, names: tuple[bytes, ...]) -> bytes:
+    if b"\r" in block:
+        block = header.drop_cr(block)
+    wanted = {name.lower() for name in names}
+    exclude = what is Text.HEADER_FIELDS_NOT
+    out: list[bytes] = []
+    size = len(block)
+    pos = 0
+    match = _FIELD.match
+    while pos < size and block[pos] != 0x0A:
+        found = match(block, pos)
+        assert found is not None
+        name = found[1]
+        if (name is not None and name.rstrip(b" \t").lower() in wanted) is not exclude:
+            out.append(found[0])
+        pos = found.end()
+    if pos < size:
+        out.append(b"\n")
+    return b"".join(out)
