@@ -1,0 +1,59 @@
+"""Saving into a memory mailbox."""
+
+from dataclasses import dataclass
+
+from pydovecot.model.flags import FlagSet
+from pydovecot.model.numbers import Uid
+from pydovecot.storage.api import SaveResult
+from pydovecot.storage.content import to_lf
+from pydovecot.storage.drivers.memory.mailbox import Mailbox
+
+
+@dataclass(slots=True)
+class _Pending:
+    flags: FlagSet
+    received: int | None
+    guid: str
+    pop3_uidl: str
+    chunks: list[bytes]
+
+
+class MemorySave:
+    """See storage.api.Save."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._pending: list[_Pending] = []
+        self._current: _Pending | None = None
+
+    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
+        """Start a message."""
+        self._current = _Pending(flags, received, guid, pop3_uidl, [])
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes to it."""
+        assert self._current is not None
+        self._current.chunks.append(bytes(chunk))
+
+    def finish(self) -> None:
+        """The message is whole."""
+        assert self._current is not None
+        self._pending.append(self._current)
+        self._current = None
+
+    def commit(self) -> SaveResult:
+        """Number all messages in one step; they share a modseq."""
+        mailbox = self._mailbox
+        modseq = mailbox.next_modseq() if self._pending else mailbox.modseq
+        uids = [
+            Uid(mailbox.add(to_lf(b"".join(p.chunks)), p.flags, p.received, p.guid, p.pop3_uidl, modseq).uid)
+            for p in self._pending
+        ]
+        self.rollback()
+        mailbox.wake()
+        return SaveResult(mailbox.uidvalidity, uids)
+
+    def rollback(self) -> None:
+        """Forget what was not committed."""
+        self._pending.clear()
+        self._current = None

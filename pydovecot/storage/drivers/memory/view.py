@@ -1,0 +1,315 @@
+"""A view of a memory mailbox, written for clearness: what every other driver's view has to do."""
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from pydovecot.model.flags import Flag, FlagSet, StoreOp
+from pydovecot.model.numbers import ModSeq, Seq, Uid
+from pydovecot.model.search import Key
+from pydovecot.model.seqset import SeqSet
+from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, StoreResult
+from pydovecot.storage.backend import Resolver
+from pydovecot.storage.content import Content, crlf_size
+from pydovecot.storage.copying import copy_messages
+from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
+from pydovecot.storage.search import evaluate
+
+State = tuple[int, frozenset[str], int]  # system flags, keywords, modseq
+
+
+class MemoryView:
+    """See storage.api.View. `_told` is what this client was told of each message, by UID."""
+
+    def __init__(
+        self, mailbox: Mailbox, name: str, resolve: Resolver, *, readonly: bool, keep_recent: bool
+    ) -> None:
+        self._mailbox, self._resolve = mailbox, resolve
+        self.name, self.readonly = name, readonly
+        self._keep_recent = keep_recent
+        self._uids: array[int] = array("L", mailbox.mails)
+        self._told: dict[int, State] = {uid: _state(mail) for uid, mail in mailbox.mails.items()}
+        self._rows: dict[int, Mail] = dict(mailbox.mails)
+        self._pending: set[int] = set()  # changed by this view, not told yet
+        self._recent: set[int] = set()
+        self._known_keywords = len(mailbox.keywords)
+        self._told_modseq = mailbox.modseq
+        self._told_recent = self._take_recent(self._uids)
+        self._event: int | None = None
+
+    @property
+    def uidvalidity(self) -> int:
+        """UIDVALIDITY."""
+        return self._mailbox.uidvalidity
+
+    @property
+    def uidnext(self) -> Uid:
+        """UIDNEXT."""
+        return Uid(self._mailbox.uidnext)
+
+    @property
+    def highest_modseq(self) -> ModSeq:
+        """HIGHESTMODSEQ as of the last sync."""
+        return ModSeq(self._told_modseq)
+
+    @property
+    def guid(self) -> str:
+        """The mailbox's own id."""
+        return self._mailbox.guid
+
+    @property
+    def keywords(self) -> Sequence[str]:
+        """All keyword names, in the order in which they came."""
+        return self._mailbox.keywords
+
+    @property
+    def keywords_allowed(self) -> bool:
+        """Any number of keywords may be made."""
+        return not self.readonly
+
+    @property
+    def uids(self) -> "array[int]":
+        """UIDs in order."""
+        return self._uids
+
+    @property
+    def recent(self) -> int:
+        """Number of messages with Recent in this view."""
+        return self._told_recent
+
+    def _take_recent(self, uids: Iterable[int]) -> int:
+        self._recent.update(uid for uid in uids if uid >= self._mailbox.first_recent)
+        if not self._keep_recent:
+            self._mailbox.first_recent = self._mailbox.uidnext
+        return len(self._recent)
+
+    def first_unseen(self) -> Seq | None:
+        """The first message without Seen."""
+        for seq, uid in enumerate(self._uids, 1):
+            if not self._told[uid][0] & Flag.SEEN:
+                return Seq(seq)
+        return None
+
+    def seqs_of(self, uids: SeqSet) -> SeqSet:
+        """Sequence numbers of UIDs."""
+        wanted = uids.resolve(self._uids[-1] if self._uids else 0)
+        return SeqSet.of(seq for seq, uid in enumerate(self._uids, 1) if uid in wanted)
+
+    def _chosen(self, seqs: SeqSet) -> Iterator[tuple[int, int]]:
+        for seq in seqs.resolve(len(self._uids)):
+            if seq > len(self._uids):
+                return
+            yield seq, self._uids[seq - 1]
+
+    def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
+        """Rows in sequence order; content that is gone: ExpungedError behind the last row."""
+        gone = False
+        for seq, uid in self._chosen(seqs):
+            if _needs_content(columns) and uid not in self._mailbox.mails:
+                gone = True
+                continue
+            yield tuple(self._value(column, seq, uid) for column in columns)
+        if gone:
+            raise ExpungedError
+
+    def _value(self, column: Column, seq: int, uid: int) -> object:
+        system, keywords, modseq = self._told[uid]
+        if column is Column.FLAGS:
+            return wire_flags(system, keywords, uid in self._recent, self._mailbox.keywords)
+        if column is Column.KEYWORDS:
+            return tuple(name for name in self._mailbox.keywords if name in keywords)
+        by_state = {Column.SEQ: seq, Column.UID: uid, Column.SYSTEM_FLAGS: system, Column.MODSEQ: modseq}
+        if column in by_state:
+            return by_state[column]
+        return MAIL_COLUMNS[column](self._rows[uid])
+
+    def message(self, seq: Seq) -> Content:
+        """Open one message."""
+        return Content(self.stored(self._uids[seq - 1]))
+
+    def stored(self, uid: int) -> bytes:
+        """The bytes of one message; ExpungedError when it is gone."""
+        mail = self._mailbox.mails.get(uid)
+        if mail is None:
+            raise ExpungedError
+        return mail.stored
+
+    def search(self, key: Key) -> Sequence[Seq]:
+        """Sequence numbers of matching messages."""
+        return evaluate(self, key)
+
+    def store(
+        self,
+        seqs: SeqSet,
+        op: StoreOp,
+        flags: FlagSet,
+        *,
+        unchanged_since: ModSeq | None = None,
+        silent: bool = False,
+    ) -> StoreResult:
+        """Change flags of what the mailbox holds now."""
+        named = self._mailbox.spelled(flags.keywords)
+        changed: list[int] = []
+        modified: list[Uid] = []
+        gone, modseq = False, 0
+        for seq, uid in self._chosen(seqs):
+            mail = self._mailbox.mails.get(uid)
+            if mail is None:
+                gone = True
+                continue
+            if unchanged_since is not None and mail.modseq > unchanged_since:
+                modified.append(Uid(uid))
+                continue
+            system, keywords = changed_flags(mail.system, mail.keywords, op, flags, named)
+            if (system, keywords) != (mail.system, mail.keywords):
+                modseq = modseq or self._mailbox.next_modseq()
+                mail.system, mail.keywords, mail.modseq = system, keywords, modseq
+                changed.append(seq)
+            self._take_own(uid, mail, changed_flags(*self._told[uid][:2], op, flags, named), silent)
+        if changed:
+            self._mailbox.wake()
+        return StoreResult(SeqSet.of(changed), modified, gone, ModSeq(modseq))
+
+    def _take_own(self, uid: int, mail: Mail, expected: tuple[int, frozenset[str]], silent: bool) -> None:
+        """Show a change of ours at once. The next sync tells it if the client does not know the outcome."""
+        now = _state(mail)
+        if now != self._told[uid] and (not silent or expected != now[:2]):
+            self._pending.add(uid)
+        self._told[uid] = now
+
+    def mark_seen(self, seqs: SeqSet) -> None:
+        """Set Seen; the client is told by the FETCH that did it."""
+        if not self.readonly:
+            self.store(seqs, StoreOp.ADD, FlagSet(Flag.SEEN), silent=True)
+
+    def copy(self, seqs: SeqSet, target: str) -> CopyResult:
+        """Copy through the target's Save."""
+        return copy_messages(self, [uid for _, uid in self._chosen(seqs)], target, self._resolve)
+
+    def move(self, seqs: SeqSet, target: str) -> CopyResult:
+        """Copy, then expunge what was copied."""
+        result = self.copy(seqs, target)
+        self._mailbox.expunge(result.source)
+        return result
+
+    def expunge(self, uids: SeqSet | None = None) -> None:
+        """Remove messages with Deleted."""
+        self._mailbox.expunge(
+            [
+                mail.uid
+                for mail in self._mailbox.mails.values()
+                if mail.system & Flag.DELETED and mail.uid in self._told and (uids is None or mail.uid in uids)
+            ]
+        )
+
+    def expunge_seqs(self, seqs: SeqSet) -> None:
+        """Remove messages whatever their flags."""
+        self._mailbox.expunge([uid for _, uid in self._chosen(seqs)])
+
+    def sync(self, *, expunges: bool = True) -> Changes:
+        """Compare what was told with what is."""
+        mails = self._mailbox.mails
+        gone = [(seq, uid) for seq, uid in enumerate(self._uids, 1) if uid not in mails] if expunges else []
+        for _, uid in gone:
+            del self._told[uid], self._rows[uid]
+            self._recent.discard(uid)
+            self._pending.discard(uid)
+        if gone:
+            self._uids = array("L", (uid for uid in self._uids if uid in self._told))
+        last = self._uids[-1] if self._uids else 0
+        new = [uid for uid in mails if uid > last and uid not in self._told]
+        self._uids.extend(new)
+        for uid in new:
+            self._told[uid], self._rows[uid] = _state(mails[uid]), mails[uid]
+        changed = []
+        for seq, uid in enumerate(self._uids, 1):
+            mail = mails.get(uid)
+            if uid in self._pending or (mail is not None and self._told[uid] != _state(mail)):
+                changed.append(Seq(seq))
+                if mail is not None:
+                    self._told[uid] = _state(mail)
+        self._pending.clear()
+        recent, self._told_recent = self._told_recent, self._take_recent(new)
+        keywords, self._known_keywords = self._known_keywords, len(self._mailbox.keywords)
+        if expunges:
+            self._told_modseq = self._mailbox.modseq
+        return Changes(
+            expunged=[Seq(seq) for seq, _ in gone],
+            expunged_uids=[Uid(uid) for _, uid in gone],
+            exists=len(self._uids) if new else None,
+            recent=self._told_recent if recent != self._told_recent else None,
+            changed=changed,
+            new_keywords=keywords != self._known_keywords,
+            highest_modseq=ModSeq(self._told_modseq),
+        )
+
+    def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
+        """Messages changed after `modseq`."""
+        chosen = enumerate(self._uids, 1) if seqs is None else self._chosen(seqs)
+        return [Seq(seq) for seq, uid in chosen if self._told[uid][2] > modseq]
+
+    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
+        """UIDs expunged after `modseq`."""
+        gone = (uid for when, uid in self._mailbox.expunged if when > modseq and uid not in self._told)
+        return SeqSet.of(sorted(uid for uid in gone if uids is None or uid in uids))
+
+    def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None:
+        """Keep UIDLs."""
+        for uid, uidl in uidls:
+            if uid in self._mailbox.mails:
+                self._mailbox.mails[uid].pop3_uidl = uidl
+
+    def watch(self) -> int | None:
+        """An eventfd that the mailbox writes to."""
+        if self._event is None:
+            self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._mailbox.watchers.add(self._event)
+        return self._event
+
+    def drain_watch(self) -> bool:
+        """Read the eventfd."""
+        if self._event is None:
+            return True
+        try:
+            os.eventfd_read(self._event)
+        except BlockingIOError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._event is not None:
+            self._mailbox.watchers.discard(self._event)
+            os.close(self._event)
+            self._event = None
+
+
+def _state(mail: Mail) -> State:
+    return mail.system, mail.keywords, mail.modseq
+
+
+MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
+    Column.RECEIVED: lambda mail: mail.received,
+    Column.SAVED: lambda mail: mail.saved,
+    Column.SIZE: lambda mail: crlf_size(mail.stored),
+    Column.PHYSICAL_SIZE: lambda mail: len(mail.stored),
+    Column.GUID: lambda mail: mail.guid,
+    Column.NAME: lambda mail: mail.guid,
+    Column.POP3_UIDL: lambda mail: mail.pop3_uidl,
+    Column.ENVELOPE: lambda mail: Content(mail.stored).summary().envelope,
+    Column.BODY: lambda mail: Content(mail.stored).summary().body,
+    Column.BODYSTRUCTURE: lambda mail: Content(mail.stored).summary().bodystructure,
+    Column.HEADER: lambda mail: Content(mail.stored).header(),
+    Column.SENT: lambda mail: Content(mail.stored).summary().sent,
+    Column.SENT_DAY: lambda mail: Content(mail.stored).summary().sent_day,
+}
+CONTENT_COLUMNS: Final = frozenset(
+    (Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE, Column.HEADER, Column.SENT, Column.SENT_DAY)
+)
+
+
+def _needs_content(columns: Sequence[Column]) -> bool:
+    return not CONTENT_COLUMNS.isdisjoint(columns)
+
+

@@ -1,0 +1,65 @@
+"""The storage drivers by name, and opening a user's store with them."""
+
+from collections.abc import Callable
+from typing import Final
+
+from pydovecot.model.errors import InternalError
+from pydovecot.settings.expand import expand
+from pydovecot.settings.view import SettingsView
+from pydovecot.storage.backend import Backend, Resolver
+from pydovecot.storage.drivers.memory.backend import MemoryBackend
+from pydovecot.storage.location import Location, parse
+from pydovecot.storage.namespaces import NamespaceEntry, Namespaces, effective_prefix_check
+from pydovecot.storage.settings import MailSettings, NamespaceSettings
+from pydovecot.storage.store import UserStore
+from pydovecot.storage.user import StorageUser
+
+Opener = Callable[[Location, StorageUser, SettingsView, Resolver, bool], Backend]
+
+
+def _memory(
+    location: Location, user: StorageUser, _view: SettingsView, resolve: Resolver, inbox: bool
+) -> Backend:
+    return MemoryBackend(location.root or user.username, resolve, inbox=inbox)
+
+
+DRIVERS: Final[dict[str, Opener]] = {
+    "memory": _memory,
+}
+
+
+def open_store(user: StorageUser, settings: SettingsView) -> UserStore:
+    """All mail of a user. InternalError (text for the log, in Dovecot's words) when it cannot be opened."""
+    return UserStore(lambda resolve: _namespaces(user, settings, resolve))
+
+
+def _namespaces(user: StorageUser, settings: SettingsView, resolve: Resolver) -> Namespaces:
+    sections = [section for section in settings.sections(NamespaceSettings) if not section.disabled]
+    if not sections:
+        # No namespace { } at all: one for everything.
+        sections = [NamespaceSettings(inbox=True)]
+    table = user.table()
+    entries = [_entry(section, user, settings, table, resolve) for section in sections]
+    effective_prefix_check(entries)
+    return Namespaces(entries)
+
+
+def _entry(
+    section: NamespaceSettings,
+    user: StorageUser,
+    settings: SettingsView,
+    table: dict[str, str],
+    resolve: Resolver,
+) -> NamespaceEntry:
+    text = expand(section.location or settings.get(MailSettings).mail_location, table)
+    location = parse(text, user.home)
+    opener = DRIVERS.get(location.driver)
+    if opener is None:
+        raise InternalError(f"Initialization failed: Unknown mail storage driver {location.driver}")
+    backend = opener(location, user, settings, resolve, section.inbox)
+    separator = section.separator or backend.separator
+    if len(separator) != 1:
+        raise InternalError(
+            f"Namespace '{section.prefix}': Hierarchy separator must be only one character long"
+        )
+    return NamespaceEntry(section, expand(section.prefix, table), separator, backend)

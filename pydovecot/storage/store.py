@@ -1,0 +1,185 @@
+"""All mail of one user: names to namespaces, and the rules of CREATE, DELETE, RENAME and subscriptions.
+
+What is the same for every driver is here; drivers do what their format is about (storage/backend.py).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pydovecot.model.errors import Code, UserError
+from pydovecot.model.seqset import SeqSet
+from pydovecot.storage.api import ListEntry, ListOptions, Namespace, Save, Status, View
+from pydovecot.storage.autoexpunge import autoexpunge
+from pydovecot.storage.backend import INBOX, Backend, Existence, Parts, Resolver
+from pydovecot.storage.list.pattern import Matcher
+from pydovecot.storage.list.tree import Tree
+from pydovecot.storage.namespaces import NamespaceEntry, Namespaces
+
+ALL: Final = SeqSet.from_ranges([(1, 0xFFFFFFFF)])
+
+
+def missing(name: str) -> UserError:
+    """Dovecot's words for a mailbox that is not there."""
+    return UserError(Code.NONEXISTENT, f"Mailbox doesn't exist: {name}")
+
+
+class UserStore:
+    """See storage.api.Store. `make_spaces` gets the resolver that drivers copy with."""
+
+    def __init__(self, make_spaces: Callable[[Resolver], Namespaces]) -> None:
+        self._spaces = make_spaces(self.resolve)
+
+    @property
+    def namespaces(self) -> Sequence[Namespace]:
+        """As the NAMESPACE command shows them."""
+        return [entry.public() for entry in self._spaces.entries]
+
+    def resolve(self, name: str) -> tuple[Backend, Parts]:
+        """Backend and parts of an existing mailbox; one with `auto` is made now."""
+        entry, parts = self._checked(name)
+        self._existing(entry, parts)
+        return entry.backend, parts
+
+    def _checked(self, name: str) -> tuple[NamespaceEntry, Parts]:
+        entry, parts = self._spaces.find(name)
+        entry.backend.check(parts, entry.separator)
+        return entry, parts
+
+    def _existing(self, entry: NamespaceEntry, parts: Parts) -> None:
+        """Make sure that a mailbox is there; those with `auto` are made when somebody first asks for them."""
+        if entry.backend.existence(parts) is Existence.MAILBOX:
+            return
+        if not (self._auto(entry, parts) or (parts == INBOX and entry.inbox)):
+            raise missing(entry.name(parts))
+        entry.backend.create(parts, node_only=False)
+        settings = entry.mailboxes.get(parts)
+        if settings is not None and settings.auto == "subscribe":
+            self._set_subscribed(entry.name(parts), True)
+
+    @staticmethod
+    def _auto(entry: NamespaceEntry, parts: Parts) -> bool:
+        settings = entry.mailboxes.get(parts)
+        return settings is not None and settings.auto != "no"
+
+    def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:
+        """One walk over the tree of all listed namespaces."""
+        tree = Tree()
+        for entry in self._spaces.entries:
+            if entry.settings.list != "no":
+                tree.add_namespace(entry)
+        if options.subscribed or options.want_subscribed:
+            for name, separator in self._subscriptions():
+                tree.add(name, separator).subscribed = True
+        for entry in self._spaces.entries:
+            tree.mark(entry)
+        return tree.walk(Matcher(patterns, self._spaces.entries[0].separator), options)
+
+    def _subscriptions(self) -> Iterator[tuple[str, str]]:
+        for entry in self._spaces.entries:
+            if not entry.settings.subscriptions:
+                continue
+            for name in entry.backend.subscriptions():
+                shown = name.replace(entry.backend.separator, entry.separator)
+                yield (shown if shown == "INBOX" and entry.inbox else entry.prefix + shown), entry.separator
+        for entry in self._spaces.entries:
+            for parts, settings in entry.mailboxes.items():
+                if settings.auto == "subscribe":
+                    yield entry.name(parts), entry.separator
+
+    def exists(self, name: str) -> bool:
+        """A mailbox that can be selected (one with `auto` always can)."""
+        try:
+            entry, parts = self._checked(name)
+        except UserError:
+            return False
+        return entry.backend.existence(parts) is Existence.MAILBOX or self._auto(entry, parts)
+
+    def open(self, name: str, *, readonly: bool = False, keep_recent: bool = False) -> View:
+        """Select."""
+        entry, parts = self._checked(name)
+        self._existing(entry, parts)
+        return entry.backend.open(parts, entry.name(parts), readonly=readonly, keep_recent=keep_recent)
+
+    def status(self, name: str, *, size: bool = False) -> Status:
+        """STATUS."""
+        entry, parts = self._checked(name)
+        self._existing(entry, parts)
+        return entry.backend.status(parts, size=size)
+
+    def create(self, name: str, *, special_use: Sequence[str] = ()) -> None:
+        """Make a mailbox, or with a trailing separator a node where the layout has such."""
+        if special_use:
+            raise UserError(Code.CANNOT, "Special-use attributes can't be set")
+        entry, _ = self._spaces.find(name)
+        node_only = name.endswith(entry.separator) and len(name) > len(entry.separator)
+        entry, parts = self._checked(name.removesuffix(entry.separator) if node_only else name)
+        found = entry.backend.existence(parts)
+        if found is Existence.MAILBOX or (found is Existence.NODE and node_only):
+            raise UserError(Code.ALREADYEXISTS, "Mailbox already exists")
+        entry.backend.create(parts, node_only=node_only)
+
+    def delete(self, name: str) -> None:
+        """Remove a mailbox; its children stay."""
+        entry, parts = self._checked(name)
+        if parts == INBOX and entry.inbox:
+            raise UserError(Code.NONE, "INBOX can't be deleted")
+        if entry.backend.existence(parts) is Existence.NONE:
+            raise missing(entry.name(parts))
+        entry.backend.delete(parts)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename with children. INBOX: its mail moves, INBOX and its children stay. RFC 3501 6.3.5."""
+        source, old_parts = self._checked(old)
+        target, new_parts = self._checked(new)
+        if source is target and old_parts == new_parts:
+            raise UserError(Code.ALREADYEXISTS, "Can't rename mailbox to itself")
+        if old_parts == INBOX and source.inbox:
+            self._rename_inbox(new)
+            return
+        if source.backend.existence(old_parts) is Existence.NONE:
+            raise missing(source.name(old_parts))
+        if source is not target:
+            raise UserError(Code.CANNOT, "Renaming not supported across namespaces.")
+        if new_parts[: len(old_parts)] == old_parts:
+            raise UserError(Code.NONE, "Can't rename mailbox under its own child")
+        if target.backend.existence(new_parts) is not Existence.NONE:
+            raise UserError(Code.ALREADYEXISTS, "Target mailbox already exists")
+        source.backend.rename(old_parts, new_parts)
+
+    def _rename_inbox(self, new: str) -> None:
+        self.create(new)
+        view = self.open("INBOX", keep_recent=True)
+        try:
+            view.move(ALL, new)
+        finally:
+            view.close()
+
+    def subscribe(self, name: str) -> None:
+        """Only what is there can be subscribed to."""
+        entry, parts = self._checked(name)
+        if entry.backend.existence(parts) is Existence.NONE and not self._auto(entry, parts):
+            raise missing(entry.name(parts))
+        self._set_subscribed(entry.name(parts), True)
+
+    def unsubscribe(self, name: str) -> None:
+        """No error when it was not subscribed."""
+        entry, parts = self._spaces.find(name)
+        self._set_subscribed(entry.name(parts), False)
+
+    def _set_subscribed(self, name: str, subscribed: bool) -> None:
+        entry, below = self._spaces.subscription_home(name)
+        entry.backend.set_subscribed(below, subscribed)
+
+    def save(self, name: str) -> Save:
+        """Start an APPEND."""
+        backend, parts = self.resolve(name)
+        return backend.save(parts)
+
+    def close(self) -> None:
+        """Log out: mailboxes with autoexpunge lose what is too old, then everything is closed."""
+        for entry in self._spaces.entries:
+            for parts, settings in entry.mailboxes.items():
+                if settings.autoexpunge or settings.autoexpunge_max_mails:
+                    autoexpunge(entry, parts, settings)
+        for entry in self._spaces.entries:
+            entry.backend.close()
