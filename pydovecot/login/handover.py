@@ -1,9 +1,9 @@
-"""The request by which a login process gives a client to a mail worker, and the answer: bytes only, no sockets.
+"""The request by which a login process gives a client to a mail worker, and the answer: only their bytes.
 
 It carries the same facts as Dovecot's master_auth_request, in a form of our own: a fixed head, a line of
 TAB separated fields, then the input that the client already sent. The client's descriptor travels beside the
-first byte (SCM_RIGHTS); `inode` says which file it must be. Who may log in is not decided by this request: the worker asks the
-auth process, which knows the cookie, the id and the login process.
+first byte (SCM_RIGHTS); `inode` says which file it must be. Who may log in is not decided by this request:
+the worker asks the auth process, which knows the cookie, the id and the login process.
 """
 
 import struct
@@ -50,7 +50,7 @@ class HandoverRequest:
 
     def encode(self) -> bytes:
         """The whole request; raises BadHandover when a part is over its limit."""
-        flags = (self.secured and "s" or "") + (self.tls and "t" or "") + (self.send_capability and "c" or "")
+        flags = "s" * self.secured + "t" * self.tls + "c" * self.send_capability
         parts = (
             *(str(n).encode() for n in (self.tag, self.auth_pid, self.auth_id, self.client_pid)),
             self.cookie.hex().encode(),
@@ -94,7 +94,10 @@ def decode(message: bytes) -> HandoverRequest:
         cookie = bytes.fromhex(parts[4].decode("ascii"))
         flags = parts[10].decode("ascii")
         request = HandoverRequest(
-            *(_number(part) for part in parts[:4]),
+            _number(parts[0]),
+            _number(parts[1]),
+            _number(parts[2]),
+            _number(parts[3]),
             cookie,
             _number(parts[5]),
             parts[6].decode("ascii"),

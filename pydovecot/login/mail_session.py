@@ -3,22 +3,21 @@
     WORKER = MailWorker("imap", run=serve_imap, refusal=imap_refusal)
     SPEC = ServiceSpec(name="imap", family=Family.ONE_CLIENT, on_connection=WORKER.on_connection, ...)
 
-The login process says who it is and which authentication succeeded; who the user is, only the auth process says.
-Between the two answers nothing is opened; then the worker becomes the user for good. It serves another client only
-if that one's user has the same uid, groups and chroot (all users share one uid: `mail_uid`).
+The login process says who it is and which authentication succeeded; who the user is, only the auth process
+says. Between the two answers nothing is opened; then the worker becomes the user for good. It serves another
+client only if all users share one uid and gid (mail_uid, mail_gid).
 """
 
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from pydovecot.base import fdpass
 from pydovecot.event.event import Event
-from pydovecot.ipc.anvil import AnvilClient
-from pydovecot.ipc.auth_master import AuthMaster, AuthMasterError, UserReply
+from pydovecot.ipc import anvil
+from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster, UserReply
 from pydovecot.login import handover, mail_user
 from pydovecot.login.handover import BadHandover, HandoverReply, HandoverRequest
 from pydovecot.login.mail_user import MailUser
@@ -30,21 +29,13 @@ from pydovecot.settings.view import SettingsView
 
 REQUEST_TIMEOUT_SECS: Final = 10.0  # a login process sends its request in one piece
 
-# (request, stage, text) -> bytes for the client. Stage "auth": the tagged answer is still owed; "user": a farewell.
+# (request, stage, text) -> bytes for the client. Stage "auth": authentication is refused; "user": it was
+# accepted, but there is no session.
 Refusal = Callable[[HandoverRequest, str, str], bytes]
 
 
-class Anvil(Protocol):
-    """What a session tells anvil; see ipc.anvil."""
-
-    def connect(self, pid: int, ident: str) -> None: ...
-    def disconnect(self, pid: int, ident: str) -> None: ...
-
-
-def internal_error_text() -> str:
-    """What a client is told when the reason is for the log only."""
-    now = datetime.now().strftime("%Y-%m-%d %H:%M:%S")
-    return f"Internal error occurred. Refer to server log for more information. [{now}]"
+# What a client is told when the reason is for the log only.
+INTERNAL_ERROR: Final = "Internal error occurred. Refer to server log for more information."
 
 
 @dataclass(slots=True)
@@ -60,6 +51,7 @@ class MailSession:
     service: str
     event: Event
     sock: socket.socket | None
+    context: Context | None
     input: bytes = b""
     tag: bytes = b""
     send_capability: bool = True
@@ -71,7 +63,6 @@ class MailSession:
     secured: bool = False
     tls: bool = False
     userdb: Mapping[str, str] = field(default_factory=dict)
-    set_title: Callable[[str], None] = lambda _text: None
 
     @property
     def username(self) -> str:
@@ -92,13 +83,18 @@ class MailSession:
         """The % variables of this user, by long name."""
         return self.user.variables
 
+    def set_title(self, text: str) -> None:
+        """Show what the session does in ps: "alice 127.0.0.1 IDLE"."""
+        if self.context is not None:
+            self.context.set_title(text)
+
     def expand(self, template: str) -> str:
         """Fill in the % variables of a setting."""
         return expand(template, self.user.variables)
 
 
 class MailWorker:
-    """Receives clients for one mail service. Lives in the worker process; makes no socket before its first client."""
+    """Receives clients for one mail service, in the worker process; without side effects when made."""
 
     def __init__(self, protocol: str, run: Callable[[MailSession], None], refusal: Refusal) -> None:
         self._protocol = protocol
@@ -123,27 +119,57 @@ class MailWorker:
     ) -> None:
         try:
             reply = self._ask_auth(context, request)
-        except AuthMasterError as exc:
-            context.event.error(f"auth-master: login: request [{request.auth_id}]: {exc}")
-            text = exc.client_text or internal_error_text()
-            _send(client, self._refusal(request, "auth", text))
-            _send(peer, HandoverReply(request.tag, False, os.getpid()).encode())
+        except AuthLookupFailed as exc:
+            if self._became is not None:
+                # The auth process was replaced, and as the user we cannot connect to the new one. No answer
+                # tells the login process to try another worker.
+                context.event.error(f"auth-master: login: {exc}")
+                context.last_client()
+                return
+            self._refuse(context, peer, request, client, str(exc), exc.reason)
+            return
+        if reply is None:
+            self._refuse(context, peer, request, client, "Authenticated user not found from userdb", "")
             return
         _send(peer, HandoverReply(request.tag, True, os.getpid()).encode())
         peer.close()
-        event = context.event
         try:
-            view = context.settings_for(
-                local_ip=request.local_ip, remote_ip=request.remote_ip, local_name=request.local_name
-            )
-            user = mail_user.resolve(view, reply.username, context.protocol, reply.fields, _facts(request))
-            event = user_event(context.event, user)
-            self._become(context, user, event)
+            user = self._user(context, request, reply)
+            self._become(context, user)
         except InternalError as exc:
-            event.error(str(exc))
-            _send(client, self._refusal(request, "user", internal_error_text()))
+            context.event.error(str(exc))
+            _send(client, self._refusal(request, "user", INTERNAL_ERROR))
             return
-        self._session(context, request, reply, user, event, client)
+        self._session(context, request, reply, user, client)
+
+    def _refuse(
+        self,
+        context: Context,
+        peer: socket.socket,
+        request: HandoverRequest,
+        client: socket.socket,
+        why: str,
+        reason: str,
+    ) -> None:
+        context.event.error(
+            f"auth-master: login: request [{request.auth_id}]: Login auth request failed: {why} "
+            f"(client-pid={request.client_pid}, rip={request.remote_ip}, session=<{request.session}>)"
+        )
+        _send(client, self._refusal(request, "auth", reason or INTERNAL_ERROR))
+        _send(peer, HandoverReply(request.tag, False, os.getpid()).encode())
+
+    def _user(self, context: Context, request: HandoverRequest, reply: UserReply) -> MailUser:
+        view = context.settings_for(
+            local_ip=request.local_ip, remote_ip=request.remote_ip, local_name=request.local_name
+        )
+        prefix = view.get(MailUserSettings).mail_log_prefix
+        facts = _facts(request)
+        early = mail_user.variables(reply.user, context.protocol, facts)
+        context.set_log_prefix(expand(prefix, early))
+        user = mail_user.resolve(view, reply.user, context.protocol, reply.fields, facts)
+        if user.settings.get(MailUserSettings).mail_log_prefix != prefix:
+            context.set_log_prefix(user_log_prefix(user))
+        return user
 
     def _session(
         self,
@@ -151,20 +177,19 @@ class MailWorker:
         request: HandoverRequest,
         reply: UserReply,
         user: MailUser,
-        event: Event,
         client: socket.socket,
     ) -> None:
-        anvil = AnvilClient(context.anvil_fd())
-        ident = anvil_ident(self._protocol, request.remote_ip, user.username)
-        anvil.connect(os.getpid(), ident)
+        name = anvil.ident(context.protocol, request.remote_ip, user.username)
+        anvil.send_connect(context.anvil_fd(), name)
         try:
             client.setblocking(True)
             self._run(
                 MailSession(
                     user,
                     context.protocol,
-                    event,
+                    context.event.child(user=user.username, session=request.session),
                     client,
+                    context,
                     request.input,
                     request.command_tag,
                     request.send_capability,
@@ -176,30 +201,36 @@ class MailWorker:
                     request.secured,
                     request.tls,
                     reply.fields,
-                    context.set_title,
                 )
             )
         finally:
-            anvil.disconnect(os.getpid(), ident)
-            context.set_title("")
+            anvil.send_disconnect(context.anvil_fd(), name)
 
-    def _ask_auth(self, context: Context, request: HandoverRequest) -> UserReply:
-        """The user of an authentication. The connection is kept: after the change of user there is no second one."""
+    def _ask_auth(self, context: Context, request: HandoverRequest) -> UserReply | None:
+        """The user of an authentication.
+
+        The connection is kept: after the change of user no second one can be made.
+        """
         if self._auth is None:
-            self._auth = AuthMaster.connect(context.run_path("auth-master"))
-        return self._auth.request(request.auth_id, request.client_pid, request.cookie, os.getpid())
+            self._auth = AuthMaster(context.run_path("auth-master"))
+        return self._auth.request(request.client_pid, request.auth_id, request.cookie)
 
-    def _become(self, context: Context, user: MailUser, event: Event) -> None:
-        if self._became is None:
-            mail_user.become(user, event)
+    def _become(self, context: Context, user: MailUser) -> None:
+        if self._became is not None:
+            if self._became.identity != user.identity:
+                context.last_client()
+                raise InternalError(
+                    f"This process is uid {self._became.uid} and cannot become {user.uid} "
+                    f"(all users must have the same uid unless service {context.service} has service_count=1)"
+                )
+            mail_user.enter_home(user, context.event)
+            return
+        was_root = os.geteuid() == 0
+        mail_user.become(user, context.event)
+        if was_root:
             self._became = user
-        elif self._became.identity == user.identity:
-            mail_user.enter_home(user, event)
-        else:
-            raise InternalError(
-                f"This process serves uid {self._became.uid} and cannot become {user.uid} "
-                f"(service {context.service} needs service_count=1, unless all users have the same uid)"
-            )
+            if not user.shared_identity:
+                context.last_client()
 
 
 def receive(peer: socket.socket, event: Event) -> tuple[HandoverRequest, socket.socket] | None:
@@ -257,17 +288,9 @@ def _facts(request: HandoverRequest) -> dict[str, str]:
     }
 
 
-def user_event(event: Event, user: MailUser) -> Event:
-    """The event of a user's session: its lines begin with mail_log_prefix instead of the service's prefix."""
-    prefix = expand(user.settings.get(MailUserSettings).mail_log_prefix, user.variables)
-    child = event.child(user=user.username, session=user.variables.get("session", ""))
-    child.prefix = prefix
-    return child
-
-
-def anvil_ident(protocol: str, remote_ip: str, username: str) -> str:
-    """How anvil names a user's connections: service/address/user."""
-    return f"{protocol}/{remote_ip}/{username}"
+def user_log_prefix(user: MailUser) -> str:
+    """What the log lines of a user's session begin with: mail_log_prefix."""
+    return expand(user.settings.get(MailUserSettings).mail_log_prefix, user.variables)
 
 
 def standalone(
@@ -296,14 +319,15 @@ def standalone(
         reply = lookup(asked)
         if reply is None:
             raise InternalError("User doesn't exist")
-        username, fields = reply.username, reply.fields
+        username, fields = reply.user, reply.fields
     user = mail_user.resolve(view, username, service, fields, facts)
-    session_event = user_event(event, user)
+    session_event = event.child(user_log_prefix(user), user=user.username)
     mail_user.become(user, session_event)
     return MailSession(
         user,
         service,
         session_event,
+        None,
         None,
         local_ip=facts["lip"],
         remote_ip=facts["rip"],

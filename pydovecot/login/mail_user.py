@@ -1,7 +1,7 @@
 """Who a mail process becomes: userdb's fields over the settings, checked, and the step itself.
 
-Runs in a mail worker as root, before the first mail file is opened. Root never gets mail, and a uid or gid outside
-first_valid_* .. last_valid_* neither. The wording of failures is Dovecot's.
+Runs in a mail worker as root, before the first mail file is opened. Root never gets mail, and a uid or gid
+outside first_valid_* .. last_valid_* neither. The wording of failures is Dovecot's.
 """
 
 import os
@@ -14,7 +14,7 @@ from pydovecot.base import privileges
 from pydovecot.event.event import Event
 from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
-from pydovecot.settings.expand import expand
+from pydovecot.settings.expand import expand, user_table
 from pydovecot.settings.view import SettingsView
 
 # Fields of a userdb answer that are not settings of the same name.
@@ -23,7 +23,10 @@ _OWN_FIELDS: Final = frozenset({"uid", "gid", "home", "chroot", "system_groups_u
 
 @dataclass(frozen=True, slots=True)
 class MailUser:
-    """A user as a mail process needs it. uid and gid are None where the process keeps its own."""
+    """A user as a mail process needs it. uid and gid are None where the process keeps its own.
+
+    `shared_identity`: every user of this configuration has the same, because mail_uid and mail_gid decide.
+    """
 
     username: str
     uid: int | None
@@ -34,6 +37,7 @@ class MailUser:
     nice: int
     settings: SettingsView
     variables: Mapping[str, str]
+    shared_identity: bool
 
     @property
     def identity(self) -> tuple[int | None, int | None, tuple[int, ...], str]:
@@ -43,16 +47,7 @@ class MailUser:
 
 def variables(username: str, service: str, more: Mapping[str, str]) -> dict[str, str]:
     """The % variables of a mail user, by long name (settings.expand knows the letters)."""
-    name, at, domain = username.partition("@")
-    return {
-        "user": username,
-        "username": name if at else username,
-        "domain": domain,
-        "service": service,
-        "pid": str(os.getpid()),
-        "hostname": os.uname().nodename,
-        **more,
-    }
+    return {**user_table(username, service=service), "pid": str(os.getpid()), **more}
 
 
 def resolve(
@@ -64,7 +59,8 @@ def resolve(
     """
     if fields.get("uid") == "0":
         raise InternalError("userdb returned 0 as uid")
-    view = view.with_overrides(_overrides(view, fields))
+    common = view.get(MailUserSettings)
+    view = view.with_overrides(_overrides(fields))
     settings = view.get(MailUserSettings)
     uid = _uid(settings)
     gid = _gid(settings)
@@ -83,10 +79,19 @@ def resolve(
         _nice(fields),
         view,
         table,
+        bool(common.mail_uid and common.mail_gid)
+        and _same_ids(common, settings)
+        and not chroot
+        and "system_groups_user" not in fields,
     )
 
 
-def _overrides(view: SettingsView, fields: Mapping[str, str]) -> dict[str, str]:
+def _same_ids(common: MailUserSettings, own: MailUserSettings) -> bool:
+    """True if the user's own uid and gid are those of mail_uid and mail_gid."""
+    return _uid(common) == _uid(own) and _gid(common) == _gid(own)
+
+
+def _overrides(fields: Mapping[str, str]) -> dict[str, str]:
     overrides = {key: value for key, value in fields.items() if key not in _OWN_FIELDS}
     for field, setting in (("uid", "mail_uid"), ("gid", "mail_gid")):
         if field in fields:
@@ -196,10 +201,9 @@ def become(user: MailUser, event: Event) -> None:
         except OSError as exc:
             event.error(f"setpriority({user.nice}) failed: {exc.strerror}")
     if os.geteuid() == 0:
-        try:
-            privileges.drop(privileges.Privileges(user.uid, user.gid, user.groups, user.chroot))
-        except privileges.PrivilegeError as exc:
-            raise InternalError(str(exc)) from exc
+        privileges.drop(privileges.Privileges(user.uid, user.gid, user.groups, user.chroot))
+    elif user.uid is not None and user.gid is not None:
+        privileges.become_user(user.uid, user.gid)
     enter_home(user, event)
 
 

@@ -34,6 +34,15 @@ class LoginSettings(Settings):
     mail_max_userip_connections = uint(10, doc="Connections of one user from one address; 0 is no limit.")
 
 
+class ImapLoginSettings(Settings):
+    """What imap-login reads besides; the imap service reads it as well."""
+
+    imap_capability = string("", doc="Capabilities to announce; +WORDS adds to the usual ones.")
+    imap_id_send = string("name *", doc="Fields of the answer to ID; * is the usual value.")
+    imap_id_log = string("", doc="Fields of a client's ID to log; * all.")
+    imap_id_retain = boolean("no", doc="Tell the client's ID to auth and mail processes.", since="2.3")
+
+
 class SslSettings(Settings):
     """How TLS is spoken to clients."""
 
@@ -73,5 +82,7 @@ class MailUserSettings(Settings):
     last_valid_uid = uint(0, doc="Highest uid that may have mail; 0 is no limit.")
     first_valid_gid = uint(1, doc="Lowest gid that may have mail.")
     last_valid_gid = uint(0, doc="Highest gid that may have mail; 0 is no limit.")
-    mail_log_prefix = strvar("%s(%u)<%{pid}><%{session}>: ", doc="What a mail process's log lines begin with.")
+    mail_log_prefix = strvar(
+        "%s(%u)<%{pid}><%{session}>: ", doc="What a mail process's log lines begin with."
+    )
     auth_socket_path = path("auth-userdb", doc="Where user information is asked for.")
