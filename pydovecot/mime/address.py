@@ -77,8 +77,8 @@ class _Parser:
     def parse_list(self) -> None:
         """address-list, comma separated, up to the end or to what cannot be understood."""
         scanner = self.scanner
-        if scanner.skip_ws() <= 0:
-            if self.result and scanner.pos > scanner.end:
+        if (ret := scanner.skip_ws()) <= 0:
+            if ret < 0 and self.result:
                 self._add_fixed()
             return
         while True:
@@ -191,11 +191,28 @@ class _Parser:
         out: list[bytes] = []
         self.out = out
         quoted = self.scanner.peek(b'"')
-        ret = self.scanner.take_quoted(out) if quoted else self.scanner.take_dot_atom(out)
+        ret = self.scanner.take_quoted(out) if quoted else self._loose_dot_atom(out)
         if ret < 0:
             return -1
         self.mailbox = b"".join(out)
         return ret
+
+    def _loose_dot_atom(self, out: list[bytes]) -> int:
+        """A local part with dots anywhere, as some mobile networks hand them out."""
+        scanner = self.scanner
+        ret = -1
+        while True:
+            while scanner.peek(b"."):
+                out.append(b".")
+                scanner.pos += 1
+                if not scanner.more():
+                    return 0  # the domain is missing, but this was read
+                ret = 1
+            if scanner.peek(b"@"):
+                return ret
+            ret = scanner.take_atom(out)
+            if ret <= 0 or not scanner.peek(b"."):
+                return ret
 
     def _domain(self) -> int:
         out: list[bytes] = []

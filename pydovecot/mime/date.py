@@ -1,6 +1,7 @@
 """Date header values, as leniently read as Dovecot does. RFC 5322 3.3."""
 
 import re
+from calendar import monthrange
 from datetime import date
 from functools import lru_cache
 from typing import Final
@@ -19,6 +20,7 @@ _FAST: Final = re.compile(
 )
 _ZONES: Final = {b"e": -300, b"c": -360, b"m": -420, b"p": -480}
 _EPOCH: Final = date(1970, 1, 1).toordinal()
+STAMP_MASK: Final = 0xFFFFFFFF  # Dovecot's cache has 32 bits for a date; years out of 1970..2106 wrap around
 
 
 def parse(value: bytes) -> tuple[int, int] | None:
@@ -42,21 +44,19 @@ def local_day(stamp: int, zone: int) -> int:
 
 
 def _stamp(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: int) -> tuple[int, int] | None:
-    if year < 1900 or hour > 23 or minute > 59 or second > 60 or not 1 <= day <= _days(year, month):
+    if year < 1900 or hour > 23 or minute > 59 or second > 60 or not 1 <= day <= monthrange(year, month)[1]:
         return None
     days = _month_start(year, month) + day - 1
-    return ((days * 24 + hour) * 60 + minute - zone) * 60 + second, zone
+    # The leap second has no number of its own.
+    stamp = ((days * 24 + hour) * 60 + minute) * 60 + min(second, 59)
+    if stamp == -1:
+        return None  # what mktime says when it fails
+    return (stamp - zone * 60) & STAMP_MASK, zone
 
 
 @lru_cache(maxsize=512)
 def _month_start(year: int, month: int) -> int:
     return date(year, month, 1).toordinal() - _EPOCH
-
-
-@lru_cache(maxsize=512)
-def _days(year: int, month: int) -> int:
-    after = date(year + month // 12, month % 12 + 1, 1) if (year, month) < (9999, 12) else date(9999, 12, 31)
-    return (after - date(year, month, 1)).days or 31
 
 
 def _parse_slow(value: bytes) -> tuple[int, int] | None:
@@ -79,8 +79,7 @@ def _parse_slow(value: bytes) -> tuple[int, int] | None:
     hour = _number(_token(scanner), 1, 2)
     minute = _number(_token(scanner), 2, 2) if _colon(scanner) else None
     second: int | None = 0
-    if scanner.peek(b":"):
-        _colon(scanner)
+    if _colon(scanner):
         second = _number(_token(scanner), 2, 2)
     if day is None or month is None or year is None or hour is None or minute is None or second is None:
         return None
@@ -99,7 +98,7 @@ def _token(scanner: Scanner) -> bytes | None:
 
 
 def _colon(scanner: Scanner) -> bool:
-    if not scanner.peek(b":"):
+    if not scanner.peek(b":") and not scanner.peek(b"."):
         return False
     scanner.pos += 1
     scanner.skip_ws()

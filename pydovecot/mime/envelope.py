@@ -10,7 +10,7 @@ from pydovecot.mime.scanner import REPLACEMENT
 MAX_CACHED_VALUE: Final = 512  # longer address lists are seldom seen twice
 EMPTY: Final = b"NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL"
 
-_ADDRESSES: Final = (b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc")
+_ADDRESSES: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
 
 
 def render(header_block: bytes) -> bytes:
@@ -22,31 +22,27 @@ def from_fields(fields: "list[tuple[bytes, bytes]]") -> bytes:
     """The ten envelope fields of (lower-case name, value) pairs, without parentheses."""
     got: dict[bytes, bytes] = {}
     for name, value in fields:
-        if name in got and name in _ADDRESSES:
-            # Several From or To: one list, so that nobody is hidden behind the last.
-            got[name] += b", " + value
-        else:
+        if name not in _ADDRESSES:
             got[name] = value
+        elif (found := _addresses(value)) != b"NIL":
+            # Several From or To make one list, so that nobody is hidden behind the last.
+            got[name] = got[name][:-1] + found[1:] if name in got else found
     get = got.get
-    sender = _addresses(get(b"from"))
+    sender = get(b"from", b"NIL")
     return b" ".join(
         (
             _text(get(b"date")),
             _subject(get(b"subject")),
             sender,
-            _or(_addresses(get(b"sender")), sender),
-            _or(_addresses(get(b"reply-to")), sender),
-            _addresses(get(b"to")),
-            _addresses(get(b"cc")),
-            _addresses(get(b"bcc")),
+            get(b"sender", sender),
+            get(b"reply-to", sender),
+            get(b"to", b"NIL"),
+            get(b"cc", b"NIL"),
+            get(b"bcc", b"NIL"),
             _text(get(b"in-reply-to")),
             _text(get(b"message-id")),
         )
     )
-
-
-def _or(rendered: bytes, default: bytes) -> bytes:
-    return default if rendered == b"NIL" else rendered
 
 
 def _text(value: bytes | None) -> bytes:
@@ -57,9 +53,7 @@ def _subject(value: bytes | None) -> bytes:
     return b"NIL" if value is None else readable(value.replace(b"\0", REPLACEMENT))
 
 
-def _addresses(value: bytes | None) -> bytes:
-    if value is None:
-        return b"NIL"
+def _addresses(value: bytes) -> bytes:
     if len(value) <= MAX_CACHED_VALUE:
         return _render_cached(value)
     return _render_addresses(value)

@@ -13,12 +13,12 @@ _COMMENT_STOP: Final = re.compile(rb"[()\\\n]")
 ATEXT: Final = rb"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\x80-\xff"
 _ATOM: Final = re.compile(rb"[" + ATEXT + rb"]+")
 _ATOM_DOT: Final = re.compile(rb"[." + ATEXT + rb"]*")
-_ATOM_OR_NONE: Final = re.compile(rb"[" + ATEXT + rb"]*")
 # RFC 2045 5.1 token: atext less the MIME specials, and the dot.
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+\-^_`{|}~.\x80-\xff]*")
 _QUOTED_STOP: Final = re.compile(rb'["\n\\]')
-_LITERAL_STOP: Final = re.compile(rb"[\]\\]")
+_LITERAL_STOP: Final = re.compile(rb"[\[\]\\]")
 _WORD_START: Final = frozenset(b'".' + bytes(b for b in range(256) if _ATOM.match(bytes([b]))))
+_NOT_QUOTABLE: Final = frozenset(b"\r\n\0")  # a backslash before these is just a backslash
 _WS_BYTES: Final = frozenset(b" \t\r\n")
 
 
@@ -78,9 +78,14 @@ class Scanner:
                 if pos >= self.end:
                     break
                 pieces.append(data[start:at])
+                if data[pos] in _NOT_QUOTABLE:
+                    start = at
+                    continue
                 start = pos
                 pos += 1
             elif char == 0x0A:
+                if pos + 1 >= self.end:
+                    break
                 text = data[start:at]
                 pieces.append(text[:-1] if text.endswith(b"\r") else text)
                 start = pos
@@ -92,7 +97,8 @@ class Scanner:
                     self.pos = pos
                     return 1
         if self.comment is not None:
-            # Only what stood before the last backslash had been taken over when the input ended.
+            # Only what stood before the last backslash, line end or NUL had been taken over when the input ended.
+            pieces.append(data[start : data.rfind(b"\0", start) + 1])
             self._set_comment(pieces)
         self.pos = self.end
         return -1
@@ -129,10 +135,11 @@ class Scanner:
                 return 1
             self.pos += 1
             out.append(b".")
-            if (ret := self.skip_ws()) <= 0:
-                return ret
-            found = _ATOM_OR_NONE.match(self.data, self.pos)
-            assert found is not None
+            if self.skip_ws() <= 0:
+                return -1
+            found = _ATOM.match(self.data, self.pos)
+            if found is None:
+                return -1
 
     def take_token(self, out: list[bytes]) -> int:
         """RFC 2045 5.1 token; may be empty."""
@@ -156,6 +163,8 @@ class Scanner:
                 return self.skip_ws()
             if char == 0x0A:
                 # Folding inside quotes: the line end goes, its white space stays.
+                if pos + 1 >= self.end:
+                    break
                 text = data[start:at]
                 out.append(self._shown(text[:-1] if text.endswith(b"\r") else text))
                 start = pos
@@ -163,8 +172,13 @@ class Scanner:
                 if pos >= self.end:
                     break
                 out.append(self._shown(data[start:at]))
+                if data[pos] in _NOT_QUOTABLE:
+                    start = at
+                    continue
                 start = pos
                 pos += 1
+        # No closing quote: what stands after the last NUL had not been taken over yet.
+        out.append(self._shown(data[start : data.rfind(b"\0", start) + 1]))
         self.pos = self.end
         return -1
 
@@ -198,13 +212,17 @@ class Scanner:
         if not self.peek(b"["):
             return self.take_dot_atom(out)
         data = self.data
-        start = pos = self.pos
+        start = self.pos
+        pos = start + 1
         while (stop := _LITERAL_STOP.search(data, pos)) is not None:
             pos = stop.end()
             if data[pos - 1] == 0x5D:
                 out.append(self._shown(data[start:pos]))
                 self.pos = pos
                 return self.skip_ws()
+            if data[pos - 1] == 0x5B:
+                self.pos = pos - 1
+                return -1
             pos += 1
         self.pos = self.end
         return -1
