@@ -144,4 +144,4 @@ def format_msecs(value: int) -> str:
     """Like format_time, in milliseconds where seconds do not divide."""
     if value % 1000 == 0:
         return format_time(value // 1000)
-    return f"{value} msecs"
+    return f"{value} ms"

@@ -1,0 +1,70 @@
+"""Known settings: imap, imapc, lda and lmtp.
+
+Rows are name, kind, default and the words of an enum, in the order of `doveconf -S`.
+"""
+
+from typing import Final
+
+ROWS: Final[tuple[tuple[str, ...], ...]] = (
+    ("imap_capability", "string", ""),
+    ("imap_id_send", "string", "name *"),
+    ("imap_id_log", "string", ""),
+    ("imap_literal_minus", "bool", "no"),
+    ("imap_id_retain", "bool", "no"),
+    ("imap_max_line_length", "size", "64 k"),
+    ("imap_idle_notify_interval", "time", "2 mins"),
+    ("imap_client_workarounds", "string", ""),
+    (
+        "imap_logout_format",
+        "string",
+        "in=%i out=%o deleted=%{deleted} expunged=%{expunged} trashed=%{trashed}"
+        " hdr_count=%{fetch_hdr_count} hdr_bytes=%{fetch_hdr_bytes}"
+        " body_count=%{fetch_body_count} body_bytes=%{fetch_body_bytes}",
+    ),
+    (
+        "imap_fetch_failure",
+        "enum",
+        "disconnect-immediately",
+        "disconnect-immediately:disconnect-after:no-after",
+    ),
+    ("imap_metadata", "bool", "no"),
+    ("imap_hibernate_timeout", "time", "0"),
+    ("imap_urlauth_host", "string", ""),
+    ("imap_urlauth_port", "port", "143"),
+    ("imap_urlauth_logout_format", "string", "in=%i out=%o"),
+    ("imapc_host", "string", ""),
+    ("imapc_port", "port", "143"),
+    ("imapc_user", "strvar", ""),
+    ("imapc_master_user", "strvar", ""),
+    ("imapc_password", "string", ""),
+    ("imapc_sasl_mechanisms", "string", ""),
+    ("imapc_ssl", "enum", "no", "no:imaps:starttls"),
+    ("imapc_ssl_verify", "bool", "yes"),
+    ("imapc_features", "string", ""),
+    ("imapc_rawlog_dir", "string", ""),
+    ("imapc_list_prefix", "string", ""),
+    ("imapc_cmd_timeout", "time", "5 mins"),
+    ("imapc_max_idle_time", "time", "29 mins"),
+    ("imapc_connection_retry_count", "uint", "1"),
+    ("imapc_connection_retry_interval", "time_msecs", "1 secs"),
+    ("imapc_max_line_length", "size", "0"),
+    ("pop3_deleted_flag", "string", ""),
+    ("rejection_subject", "string", "Rejected: %s"),
+    ("rejection_reason", "string", "Your message to <%t> was automatically rejected:%n%r"),
+    ("deliver_log_format", "string", "msgid=%m: %$"),
+    ("recipient_delimiter", "string", "+"),
+    ("lda_original_recipient_header", "string", ""),
+    ("quota_full_tempfail", "bool", "no"),
+    ("lda_mailbox_autocreate", "bool", "no"),
+    ("lda_mailbox_autosubscribe", "bool", "no"),
+    ("lmtp_proxy", "bool", "no"),
+    ("lmtp_save_to_detail_mailbox", "bool", "no"),
+    ("lmtp_rcpt_check_quota", "bool", "no"),
+    ("lmtp_add_received_header", "bool", "yes"),
+    ("lmtp_verbose_replies", "bool", "no"),
+    ("lmtp_user_concurrency_limit", "uint", "0"),
+    ("lmtp_hdr_delivery_address", "enum", "final", "final:none:original"),
+    ("lmtp_rawlog_dir", "strvar", ""),
+    ("lmtp_proxy_rawlog_dir", "strvar", ""),
+    ("lmtp_client_workarounds", "string", ""),
+)
