@@ -27,7 +27,7 @@ def make_certificate(folder: Path, name: str = "localhost") -> CertFiles:
     """Write `cert.pem` and `key.pem` for `name` and 127.0.0.1 into `folder`."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName(name), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
     cert = (
         x509.CertificateBuilder()

@@ -13,11 +13,13 @@ from collections.abc import Iterator
 from email.utils import formatdate
 
 _WORDS = (
-    "harbour lantern meadow copper ticket window engine valley pencil orbit kettle marble thunder "
-    "garden signal bridge walnut ribbon cellar summit anchor basket candle desert ember feather glacier "
-    "hammer island jacket kernel ladder mirror needle oyster pepper quarry rocket saddle tunnel umbrella "
-    "velvet wagon yellow zephyr autumn butter cloud driver eleven forest gravel hollow insect jungle"
-).split()
+    "harbour", "lantern", "meadow", "copper", "ticket", "window", "engine", "valley", "pencil", "orbit",
+    "kettle", "marble", "thunder", "garden", "signal", "bridge", "walnut", "ribbon", "cellar", "summit",
+    "anchor", "basket", "candle", "desert", "ember", "feather", "glacier", "hammer", "island", "jacket",
+    "kernel", "ladder", "mirror", "needle", "oyster", "pepper", "quarry", "rocket", "saddle", "tunnel",
+    "umbrella", "velvet", "wagon", "yellow", "zephyr", "autumn", "butter", "cloud", "driver", "eleven",
+    "forest", "gravel", "hollow", "insect", "jungle",
+)
 _NAMES = ("Ada Brook", "Boris Kant", "Chiara Luz", "Dmitri Orlov", "Eve Stone", "Fatma Kaya", "Gustav Holm")
 _ACCENTS = ("Łódź", "naïve", "façade", "Größe", "señor", "Привет", "東京")
 EPOCH = 1_600_000_000
@@ -87,7 +89,8 @@ class Generator:
         word = base64.b64encode(f"{self._random.choice(_ACCENTS)} {self.words(2)}".encode()).decode()
         return (
             self._head(subject=f"=?utf-8?B?{word}?=\r\n =?iso-8859-1?Q?_caf=E9?=")
-            + b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+            + b"Content-Type: text/plain; charset=utf-8\r\n"
+            + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
             + body
         )
 

@@ -4,7 +4,7 @@ import re
 
 from tests.support.transcript import unescape
 
-_VARIABLE = re.compile(rb"%\{([^}:]*)(?::([^}]*))?\}|\{\*\}\r\n")
+_VARIABLE = re.compile(rb"%\{([^}:]*)(?::((?:[^{}]|\{[0-9,]+\})*))?\}|\{\*\}\r\n")
 # "(0.001 + 0.000 secs)" of tagged answers: how long it took is not compared.
 _TIMING = re.compile(rb" \(\d+\.\d+ \+ \d+\.\d+(?: \+ \d+\.\d+)? secs\)")
 # "[2026-08-22 12:00:00]" after an internal error.

@@ -136,7 +136,6 @@ userdb {{
 def ordinary_user_conf() -> str:
     """What lets Dovecot run without root: no other users, no chroot."""
     me = getpass.getuser()
-    services = "".join(
-        f"service {name} {{\n  chroot =\n}}\n" for name in ("anvil", "imap-login", "pop3-login", "stats")
-    )
-    return f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {me}\n{services}"
+    users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {me}\n"
+    jailed = ("anvil", "imap-login", "pop3-login", "stats")
+    return users + "".join(f"service {name} {{\n  chroot =\n}}\n" for name in jailed)

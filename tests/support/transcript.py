@@ -1,4 +1,4 @@
-"""The transcript language: conversations with a server as text files. tests/transcripts/README.md describes it.
+"""The transcript language: conversations as text files. tests/transcripts/README.md describes it.
 
 `parse` makes steps of a file; `runner.py` plays them on a harness.
 """

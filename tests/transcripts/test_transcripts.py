@@ -11,7 +11,9 @@ from tests.support.transcript import Transcript, parse
 from tests.support.wire import WireHarness
 
 HERE = Path(__file__).parent
-FILES = sorted(path.relative_to(HERE).as_posix() for kind in ("imap", "pop3") for path in HERE.glob(f"{kind}/*.{kind}"))
+FILES = sorted(
+    path.relative_to(HERE).as_posix() for kind in ("imap", "pop3") for path in HERE.glob(f"{kind}/*.{kind}")
+)
 
 
 def load(name: str, label: str) -> Transcript:

@@ -1,0 +1,71 @@
+"""Answers as bytes: status lines, bulk lists and dot-stuffed messages. RFC 1939 3."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+END: Final = b".\r\n"
+CHUNK_BYTES: Final = 1 << 18  # so that a slow client holds up a piece, not a whole message
+
+
+def ok(text: str = "") -> bytes:
+    """A positive status line."""
+    return f"+OK {text}\r\n".encode() if text else b"+OK\r\n"
+
+
+def error(text: str) -> bytes:
+    """A negative one; client bytes inside `text` come from `parser.text`."""
+    return b"-ERR " + text.encode("utf-8", "surrogateescape") + b"\r\n"
+
+
+def numbered(values: Iterable[tuple[int, int]]) -> bytes:
+    """`number value` lines in one piece, for LIST."""
+    return "".join(map("%d %d\r\n".__mod__, values)).encode()
+
+
+def numbered_texts(values: Iterable[tuple[int, str]]) -> bytes:
+    """The same for UIDL."""
+    return "".join(map("%d %s\r\n".__mod__, values)).encode("utf-8", "surrogateescape")
+
+
+def stuffed(message: bytes) -> bytes:
+    """A CRLF message as RETR sends it, without the final dot: lines that begin with a dot get one more.
+
+    A last line without line end gets one.
+    """
+    if b"\n." in message:
+        message = message.replace(b"\n.", b"\n..")
+    if message.startswith(b"."):
+        message = b"." + message
+    return message if message.endswith(b"\n") else message + b"\r\n"
+
+
+def head_and_lines(message: bytes, lines: int) -> bytes:
+    """The header and the first `lines` lines of the body, for TOP. RFC 1939 7."""
+    end = header_end(message)
+    if end is None:
+        return message
+    # A line costs at least its CRLF: more lines than that cannot be there.
+    for _ in range(min(lines, (len(message) - end) // 2 + 1)):
+        found = message.find(b"\n", end)
+        if found < 0:
+            return message
+        end = found + 1
+    return message[:end]
+
+
+def header_end(message: bytes) -> int | None:
+    """Where the body begins in a CRLF message; None when there is no empty line."""
+    if message.startswith(b"\r\n"):
+        return 2
+    found = message.find(b"\r\n\r\n")
+    return None if found < 0 else found + 4
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Large answers in chunks."""
+    if len(data) <= CHUNK_BYTES:
+        yield data
+        return
+    view = memoryview(data)
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield bytes(view[start : start + CHUNK_BYTES])

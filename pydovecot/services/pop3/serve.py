@@ -1,0 +1,124 @@
+"""Moves bytes between a client's socket and its Pop3Connection, with the clocks of a session."""
+
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from pydovecot.login.mail_session import MailSession, internal_error_text
+from pydovecot.services.pop3.connection import Pop3Connection
+from pydovecot.services.pop3.session import Session
+from pydovecot.services.pop3.settings import Pop3Settings
+from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.user import StorageUser
+
+IDLE_SECS: Final = 600.0  # RFC 1939 3: at least ten minutes
+COMMIT_SECS: Final = 10.0  # flags are written after so long a pause; Dovecot: CLIENT_COMMIT_TIMEOUT_MSECS
+READ_BYTES: Final = 1 << 14
+SEND_BYTES: Final = 1 << 16  # small answers of pipelined commands go out together
+
+
+def serve(session: MailSession) -> None:
+    """Serve one client until it is gone."""
+    settings = session.settings.get(Pop3Settings)
+    user = StorageUser(session.username, session.home, "pop3", dict(session.variables))
+    store = open_store(user, session.settings)
+    connection = Pop3Connection(
+        lambda: Session(store, settings, session.event), settings, session.event, internal_error_text
+    )
+    try:
+        _Stream(session, connection).run()
+    finally:
+        connection.close("Connection closed")
+        store.close()
+
+
+class _Stream:
+    """The loop of one client. Input is read only when all answers are out: a slow reader slows itself."""
+
+    def __init__(self, session: MailSession, connection: Pop3Connection) -> None:
+        self._session, self._connection = session, connection
+        sock = session.sock
+        self._in_fd = sock.fileno() if sock is not None else 0
+        self._write: Callable[[bytes], None]
+        if sock is not None:
+            sock.settimeout(IDLE_SECS)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._write = sock.sendall
+        else:
+            self._write = _write_stdout
+
+    def run(self) -> None:
+        """Answer the login, then commands until the end."""
+        connection = self._connection
+        try:
+            self._send(connection.start())
+            if self._session.input and not connection.closed:
+                self._send(connection.feed(self._session.input))
+            while not connection.closed:
+                self._turn()
+        except TimeoutError:
+            connection.close("Disconnected for inactivity in reading our output")
+        except ConnectionError as exc:
+            connection.close(f"Connection closed: {exc.strerror}" if exc.strerror else "Connection closed")
+
+    def _turn(self) -> None:
+        """Wait for the client, the clock or the master, and do what is due."""
+        connection = self._connection
+        quiet_since = time.monotonic()
+        while not self._readable(COMMIT_SECS if connection.unsaved else IDLE_SECS):
+            if self._stopping():
+                line = "[SYS/TEMP] Server shutting down."
+                self._last_word(connection.goodbye(line, "Server shutting down."))
+                return
+            quiet = time.monotonic() - quiet_since
+            if connection.unsaved and quiet >= COMMIT_SECS:
+                connection.pause()
+            if quiet >= IDLE_SECS:
+                line = "Disconnected for inactivity."
+                self._last_word(connection.goodbye(line, "Disconnected for inactivity"))
+                return
+        data = os.read(self._in_fd, READ_BYTES)
+        if not data:
+            connection.close("Connection closed")
+            return
+        self._send(connection.feed(data))
+
+    def _readable(self, timeout: float) -> bool:
+        context = self._session.context
+        if context is None:
+            return bool(select.select([self._in_fd], [], [], timeout)[0])
+        return bool(context.wait_readable((self._in_fd,), timeout))
+
+    def _stopping(self) -> bool:
+        context = self._session.context
+        return context is not None and context.stopping
+
+    def _send(self, chunks: Iterable[bytes]) -> None:
+        """Write answers; small ones together."""
+        waiting: list[bytes] = []
+        size = 0
+        for chunk in chunks:
+            waiting.append(chunk)
+            size += len(chunk)
+            if size >= SEND_BYTES:
+                self._write(b"".join(waiting) if len(waiting) > 1 else chunk)
+                waiting.clear()
+                size = 0
+        if waiting:
+            self._write(b"".join(waiting))
+
+    def _last_word(self, line: bytes) -> None:
+        try:
+            self._write(line)
+        except OSError:
+            pass
+
+
+def _write_stdout(data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(1, view) :]
