@@ -137,7 +137,20 @@ class MemoryHarness:
         return MemoryConnection(pump, self._cut, lambda: (), end)
 
     def _open_imap(self) -> MemoryConnection:
-        raise NotImplementedError
+        from pydovecot.services.imap.build import make_session
+
+        from pydovecot.services.imap.connection import ImapConnection
+
+        store = open_store(self.user, self.view)
+        pump = ImapConnection(make_session(store, self.view, self.event, self.user.username))
+        for _greeting in pump.start():
+            pass
+
+        def end() -> None:
+            pump.close()
+            store.close()
+
+        return MemoryConnection(pump, self._cut, lambda: pump.wakeup() if pump.idling else (), end)
 
     def close(self) -> None:
         """An error line in the log is a failure the client may not have seen."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from pydovecot.login.mail_session import MailSession, internal_error_text
+from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
 from pydovecot.services.pop3.connection import Pop3Connection
 from pydovecot.services.pop3.session import Session
 from pydovecot.services.pop3.settings import Pop3Settings
@@ -20,13 +20,18 @@ READ_BYTES: Final = 1 << 14
 SEND_BYTES: Final = 1 << 16  # small answers of pipelined commands go out together
 
 
+def _internal_error() -> str:
+    """What a client is told of a fault of ours; the time finds the log line."""
+    return f"{INTERNAL_ERROR} [{time.strftime('%Y-%m-%d %H:%M:%S')}]"
+
+
 def serve(session: MailSession) -> None:
     """Serve one client until it is gone."""
     settings = session.settings.get(Pop3Settings)
     user = StorageUser(session.username, session.home, "pop3", dict(session.variables))
     store = open_store(user, session.settings)
     connection = Pop3Connection(
-        lambda: Session(store, settings, session.event), settings, session.event, internal_error_text
+        lambda: Session(store, settings, session.event), settings, session.event, _internal_error
     )
     try:
         _Stream(session, connection).run()
