@@ -33,9 +33,10 @@ class Event:
         self.prefix = prefix
         self.fields: dict[str, object] = fields or {}
 
-    def child(self, prefix: str = "", **fields: object) -> "Event":
-        """An event below this one: `prefix` goes after ours, `fields` beside ours."""
-        return Event(self._sink, self.prefix + prefix, {**self.fields, **fields}, debug=self._debug)
+    def child(self, prefix: str = "", *, debug: bool | None = None, **fields: object) -> "Event":
+        """An event below this one: `prefix` goes after ours, `fields` beside ours; `debug` None: as ours."""
+        wanted = self._debug if debug is None else debug
+        return Event(self._sink, self.prefix + prefix, {**self.fields, **fields}, debug=wanted)
 
     @property
     def debug_enabled(self) -> bool:

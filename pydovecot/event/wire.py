@@ -38,6 +38,16 @@ def encode(level: Level, pid: int, prefix: str, text: str) -> list[bytes]:
     return [head + raw[i : i + room] + b"\n" for i in range(0, max(len(raw), 1), room)]
 
 
+def encode_for(level: Level, pid: int, text: str) -> bytes:
+    """The write with which the master speaks about process `pid`; the log process adds the prefix."""
+    return (b"\x01%c%d " % (level + 1, pid) + clean(text).encode("utf-8", "replace"))[: MAX_LINE - 1] + b"\n"
+
+
+def encode_bye(pid: int) -> bytes:
+    """The write that says that process `pid` has ended well: its prefix can be forgotten."""
+    return b"\x01%c%d bye\n" % (OPTION, pid)
+
+
 def clean(text: str) -> str:
     """`text` on one line: line breaks become spaces, other control characters `?`."""
     if text.isprintable():

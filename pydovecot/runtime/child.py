@@ -11,6 +11,7 @@ from typing import Final
 
 from pydovecot.base import tabescape
 from pydovecot.base.privileges import Privileges
+from pydovecot.event.targets import LogTarget
 
 LOG_FD: Final = 2
 ANVIL_FD: Final = 3  # write end of the pipe to anvil; /dev/null where there is none
@@ -34,18 +35,6 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
-class LogTarget:
-    """Where the log process writes. Empty paths: as the one before them says; `log_path` empty: syslog."""
-
-    log_path: str = "syslog"
-    info_log_path: str = ""
-    debug_log_path: str = ""
-    log_timestamp: str = "%b %d %H:%M:%S "
-    syslog_facility: str = "mail"
-    instance_name: str = "dovecot"
-
-
-@dataclass(frozen=True, slots=True)
 class ChildParams:
     """One child's place in the process tree."""
 
@@ -55,7 +44,7 @@ class ChildParams:
     protocol: str = ""
     type: str = ""
     argv: tuple[str, ...] = ()
-    generation: int = 0
+    generation: int = 0  # number of this process among all that the master started
     client_limit: int = 1
     process_limit: int = 1
     process_min_avail: int = 0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydovecot.event.event import Event
-from pydovecot.runtime.child import Listener, LogTarget
+from pydovecot.event.targets import LogTarget
+from pydovecot.runtime.child import Listener
 from pydovecot.settings.view import SettingsView
 
 

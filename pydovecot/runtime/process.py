@@ -49,7 +49,7 @@ class Process:
         self.event = Event(self.sink, debug=params.log_debug)
         self.available = params.client_limit
         self.handled = 0
-        self.status = StatusPipe(child.STATUS_FD, params.client_limit)
+        self.status = StatusPipe(child.STATUS_FD, params.client_limit, params.generation)
         self.sockets: dict[int, tuple[socket.socket, Listener]] = {}
         self._jailed = False
         self._settings: SettingsView | None = None

@@ -4,14 +4,15 @@ import os
 import struct
 from typing import Final
 
-RECORD: Final = struct.Struct("=iII")  # pid, service uid, available_count: struct master_status
+RECORD: Final = struct.Struct("=iII")  # pid, generation, available_count: struct master_status
 
 
 class StatusPipe:
     """Sends the count when the master must know: full, no longer full, busy, idle. Others may be late."""
 
-    def __init__(self, fd: int, limit: int) -> None:
+    def __init__(self, fd: int, limit: int, generation: int) -> None:
         self._fd = fd
+        self._generation = generation
         self._limit = limit
         self._pid = os.getpid()
         self._sent = -1
@@ -33,6 +34,6 @@ class StatusPipe:
             return
         self._sent = available
         try:
-            os.write(self._fd, RECORD.pack(self._pid, os.getuid(), available))
+            os.write(self._fd, RECORD.pack(self._pid, self._generation, available))
         except OSError:
             return  # the master is gone or has retired this generation; the dead pipe says so

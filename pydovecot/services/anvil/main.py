@@ -8,9 +8,13 @@ passwords, no network.
 """
 
 import asyncio
+import os
+import socket
 import time
 from dataclasses import dataclass
 
+from pydovecot.base.fdpass import recv_fds
+from pydovecot.runtime.child import LOG_FD, NOTIFY_FD
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
@@ -49,6 +53,24 @@ def after_jail(context: Context) -> None:
         pipe = Pipe(listener.fd, reader)
         state.pipes.append(pipe)
         loop.add_reader(pipe.fd, _pipe_readable, loop, pipe)
+
+
+    log_socket = socket.socket(fileno=NOTIFY_FD)
+    log_socket.setblocking(False)
+    loop.add_reader(NOTIFY_FD, _new_log, loop, log_socket)
+
+
+def _new_log(loop: asyncio.AbstractEventLoop, log_socket: socket.socket) -> None:
+    """A reload: the master sends the write end of our new log pipe."""
+    try:
+        data, fds = recv_fds(log_socket, 16)
+    except (BlockingIOError, InterruptedError):
+        return
+    if not data:
+        loop.remove_reader(NOTIFY_FD)
+    for fd in fds:
+        os.dup2(fd, LOG_FD)
+        os.close(fd)
 
 
 def _pipe_readable(loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:

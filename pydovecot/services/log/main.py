@@ -2,8 +2,8 @@
 
 Serves: one pipe for each service (inherited, read only) and the UNIX socket log-errors, which dumps the last
 warnings and errors.
-Runs as: root, to reopen log files after a rotation. It never reads from the network, and what clients caused to
-be logged is data to it.
+Runs as: root, to reopen log files after a rotation. It never reads from the network, and what clients caused
+to be logged is data to it.
 If taken over: can write and truncate log files, and hide what other services report.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydovecot.event.event import Event, Level
+from pydovecot.event.targets import Target, open_targets
 from pydovecot.event.wire import Record
 from pydovecot.runtime.child import Listener
 from pydovecot.runtime.context import Accepted, Context
@@ -20,7 +21,6 @@ from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.log.errors import ErrorMemory
 from pydovecot.services.log.lines import PipeReader, PrefixMemory
-from pydovecot.services.log.targets import Target, open_targets
 
 CHUNK: Final = 64 * 1024
 FLOOD_LINES: Final = 20_000  # lines of one service within a second: it waits for the rest of that second
@@ -87,9 +87,8 @@ def _readable(context: Context, source: Source) -> None:
     for record in source.reader.feed(data):
         source.lines += 1
         state.write(record)
-    if source.reader.waiting:
-        if source.timer is None:
-            source.timer = loop.call_later(FLUSH_SECS, _flush, state, source)
+    if source.reader.waiting and source.timer is None:
+        source.timer = loop.call_later(FLUSH_SECS, _flush, state, source)
     if source.lines > FLOOD_LINES:
         loop.remove_reader(fd)
         name = source.listener.name

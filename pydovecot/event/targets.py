@@ -3,12 +3,12 @@
 import os
 import socket
 import time
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pydovecot.event.event import Level
 from pydovecot.event.sinks import LEVEL_WORDS
 from pydovecot.event.wire import Record
-from pydovecot.runtime.child import LogTarget
 
 STDERR_FD: Final = 2
 SYSLOG_SOCKET: Final = "/dev/log"
@@ -21,11 +21,21 @@ PRIORITIES: Final = {
     Level.PANIC: 2,
 }
 FACILITIES: Final = {
-    name: number << 3
-    for number, name in enumerate(
-        "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp".split(),
-    )
-} | {f"local{n}": (16 + n) << 3 for n in range(8)}
+    "kern": 0, "user": 1 << 3, "mail": 2 << 3, "daemon": 3 << 3, "auth": 4 << 3, "syslog": 5 << 3,
+    "lpr": 6 << 3, "news": 7 << 3, "uucp": 8 << 3, "cron": 9 << 3, "authpriv": 10 << 3, "ftp": 11 << 3,
+} | {f"local{n}": (16 + n) << 3 for n in range(8)}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LogTarget:
+    """Where the log process writes. Empty paths: as the one before them says; `log_path` empty: syslog."""
+
+    log_path: str = "syslog"
+    info_log_path: str = ""
+    debug_log_path: str = ""
+    log_timestamp: str = "%b %d %H:%M:%S "
+    syslog_facility: str = "mail"
+    instance_name: str = "dovecot"
 
 
 class Target(Protocol):

@@ -1,0 +1,56 @@
+"""The list of installations on this machine: state_dir/instances, a line for each base_dir."""
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.base import tabescape
+
+FILE: Final = "instances"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """`last_used TAB name TAB base_dir TAB config`."""
+
+    last_used: int
+    name: str
+    base_dir: str
+    config: str
+
+
+def read(state_dir: str) -> list[Instance]:
+    """All instances that the file knows; lines that make no sense are left out."""
+    try:
+        with open(f"{state_dir}/{FILE}", "rb") as file:
+            lines = file.read(1 << 20).splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        fields = tabescape.split_text(line)
+        if len(fields) >= 3 and fields[0].isdigit():
+            found.append(Instance(int(fields[0]), fields[1], fields[2], fields[3] if len(fields) > 3 else ""))
+    return found
+
+
+def record(state_dir: str, name: str, base_dir: str, config: str) -> None:
+    """Note that the instance of `base_dir` is in use now. Raises OSError."""
+    os.makedirs(state_dir, 0o755, exist_ok=True)
+    others = [i for i in read(state_dir) if i.base_dir != base_dir]
+    rows = [*others, Instance(int(time.time()), name, base_dir, os.path.abspath(config))]
+    text = b"".join(tabescape.join_text([str(i.last_used), i.name, i.base_dir, i.config]) for i in rows)
+    path = f"{state_dir}/{FILE}"
+    temporary = f"{path}.{os.getpid()}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, text)
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+
+
+def base_dir_of(state_dir: str, name: str) -> str | None:
+    """base_dir of the instance with this name (`-i name`)."""
+    return next((i.base_dir for i in read(state_dir) if i.name == name), None)
