@@ -1,0 +1,117 @@
+"""A cursor over the arguments of one command: each command's `parse` takes what it expects, in order.
+
+Whatever is missing or of the wrong kind raises BadSyntax; the texts are Dovecot's.
+"""
+
+from collections.abc import Sequence
+
+from pydovecot.model.seqset import STAR, SeqSet
+from pydovecot.proto.imap.syntax import (
+    INVALID_ARGUMENTS,
+    MISSING_ARGUMENTS,
+    Arg,
+    Atom,
+    BadSyntax,
+)
+
+
+class Cursor:
+    """Arguments left to read."""
+
+    __slots__ = ("_args", "_pos", "tag")
+
+    def __init__(self, args: Sequence[Arg], tag: bytes = b"") -> None:
+        self._args = args
+        self._pos = 0
+        self.tag = tag
+
+    def more(self) -> bool:
+        """True while arguments are left."""
+        return self._pos < len(self._args)
+
+    def peek(self) -> Arg | None:
+        """The next argument without taking it."""
+        return self._args[self._pos] if self._pos < len(self._args) else None
+
+    def next(self, missing: str = INVALID_ARGUMENTS) -> Arg:
+        """The next argument of any kind."""
+        if self._pos >= len(self._args):
+            raise BadSyntax(missing)
+        self._pos += 1
+        return self._args[self._pos - 1]
+
+    def rest(self) -> Sequence[Arg]:
+        """All that is left."""
+        rest = self._args[self._pos :]
+        self._pos = len(self._args)
+        return rest
+
+    def atom(self, wrong: str = INVALID_ARGUMENTS) -> bytes:
+        """An unquoted word."""
+        arg = self.next(wrong)
+        if not isinstance(arg, Atom):
+            raise BadSyntax(wrong)
+        return arg
+
+    def astring(self, missing: str = INVALID_ARGUMENTS, wrong: str = INVALID_ARGUMENTS) -> bytes:
+        """A word or any string."""
+        arg = self.next(missing)
+        if isinstance(arg, list):
+            raise BadSyntax(wrong)
+        return arg
+
+    def required(self) -> bytes:
+        """As `astring`, where Dovecot says "Missing arguments" for none."""
+        return self.astring(MISSING_ARGUMENTS)
+
+    def string(self, wrong: str = INVALID_ARGUMENTS) -> bytes:
+        """A quoted string or literal."""
+        arg = self.next(wrong)
+        if isinstance(arg, (list, Atom)):
+            raise BadSyntax(wrong)
+        return arg
+
+    def list(self, wrong: str = INVALID_ARGUMENTS) -> Sequence[Arg]:
+        """A parenthesised list."""
+        arg = self.next(wrong)
+        if not isinstance(arg, list):
+            raise BadSyntax(wrong)
+        return arg
+
+    def optional_list(self) -> Sequence[Arg] | None:
+        """A list if one comes next."""
+        arg = self.peek()
+        if not isinstance(arg, list):
+            return None
+        self._pos += 1
+        return arg
+
+    def seqset(self, wrong: str, missing: str = INVALID_ARGUMENTS) -> SeqSet:
+        """A sequence set as an atom."""
+        arg = self.next(missing)
+        if not isinstance(arg, Atom):
+            raise BadSyntax(missing)
+        found = parse_seqset(arg)
+        if found is None:
+            raise BadSyntax(wrong)
+        return found
+
+
+def parse_seqset(text: bytes) -> SeqSet | None:
+    """`1,3:5,7:*` as a set; None when it is none. RFC 3501 9, sequence-set: no zero, no more than 32 bits."""
+    ranges: list[tuple[int, int]] = []
+    for part in text.split(b","):
+        low, colon, high = part.partition(b":")
+        first = _number(low)
+        last = _number(high) if colon else first
+        if first is None or last is None:
+            return None
+        ranges.append((first, last))
+    return SeqSet.from_ranges(ranges)
+
+
+def _number(text: bytes) -> int | None:
+    if text.isdigit() and len(text) <= 10:
+        number = int(text)
+        return number if 0 < number <= 0xFFFFFFFF else None
+    return STAR if text == b"*" else None

@@ -1,0 +1,1 @@
+"""The imap service: one logged-in user, one connection at a time."""

@@ -1,0 +1,40 @@
+"""What CAPABILITY says after login. One row a word, in Dovecot's order: a word stands here once it works."""
+
+from typing import Final
+
+from pydovecot.services.imap.settings import ImapSettings
+
+CAPABILITIES: Final[tuple[str, ...]] = (
+    "IMAP4rev1",  # RFC 3501
+    "SASL-IR",  # RFC 4959, in the login process
+    "ID",  # RFC 2971
+    "ENABLE",  # RFC 5161
+    "IDLE",  # RFC 2177
+    "MULTIAPPEND",  # RFC 3502
+    "UNSELECT",  # RFC 3691
+    "CHILDREN",  # RFC 3348
+    "NAMESPACE",  # RFC 2342
+    "UIDPLUS",  # RFC 4315
+    "CONDSTORE",  # RFC 7162
+    "ESEARCH",  # RFC 4731
+    "WITHIN",  # RFC 5032
+    "MOVE",  # RFC 6851
+    "STATUS=SIZE",  # RFC 8438
+    "SAVEDATE",  # RFC 8514
+    "LITERAL+",  # RFC 7888
+    "SPECIAL-USE",  # RFC 6154
+)
+
+
+def capabilities(settings: ImapSettings, configured: str = "", *, special_use: bool) -> bytes:
+    """The words after login. `configured` is imap_capability: all of them, or `+WORDS` to add.
+
+    `special_use`: some mailbox has such an attribute in dovecot.conf, as in Dovecot.
+    """
+    words = [word for word in CAPABILITIES if special_use or word != "SPECIAL-USE"]
+    if settings.imap_literal_minus:
+        words = ["LITERAL-" if word == "LITERAL+" else word for word in words]
+    if configured and not configured.startswith("+"):
+        return configured.encode()
+    words.extend(configured[1:].split())
+    return " ".join(words).encode()

@@ -1,0 +1,1 @@
+"""One file for each IMAP command: Args, a pure `parse`, and a generator `run`."""

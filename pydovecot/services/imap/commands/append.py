@@ -1,0 +1,121 @@
+"""APPEND. RFC 3501 6.3.11, RFC 3502 (several messages), RFC 7888, RFC 4315 3 (APPENDUID).
+
+The only command that takes its literals piece by piece: a message goes from the socket into the store.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydovecot.model.flags import FlagSet
+from pydovecot.model.seqset import SeqSet
+from pydovecot.proto.imap.cursor import Cursor
+from pydovecot.proto.imap.parser import LiteralStart
+from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, BadSyntax, Literal
+from pydovecot.proto.imap.tokens import arguments
+from pydovecot.services.imap import mailboxes
+from pydovecot.services.imap.dates import parse_date_time
+from pydovecot.services.imap.flags import parse_flags
+from pydovecot.services.imap.reply import Conversation, Need, no, ok
+from pydovecot.services.imap.session import Session
+from pydovecot.services.imap.sync import sync
+from pydovecot.storage.api import Save, SaveResult
+
+MAX_NAME_BYTES: Final = 4096  # a mailbox name as a literal
+
+Piece = tuple[bytes, LiteralStart | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What stands before one message's literal."""
+
+    flags: FlagSet
+    received: int | None
+
+
+def parse(cursor: Cursor) -> Piece:
+    """Only reached without any literal, so the message is missing."""
+    name = cursor.required()
+    mailboxes.decode(name)
+    _head(cursor)
+    raise BadSyntax("Missing message size")
+
+
+def _head(cursor: Cursor) -> Head:
+    """`[(flags)] [date-time]`; FlagSet() and None where they are left out."""
+    flags = cursor.optional_list()
+    received: int | None = None
+    wanted = parse_flags(flags) if flags is not None else FlagSet()
+    if cursor.more():
+        received = parse_date_time(cursor.string())
+        if received is None:
+            raise BadSyntax("Invalid internal date")
+    if cursor.more():
+        raise BadSyntax("Invalid arguments")
+    return Head(wanted, received)
+
+
+def _args(piece: bytes, literal: LiteralStart | None) -> list[Arg]:
+    """Arguments before the literal that ends the piece."""
+    if literal is not None:
+        piece = piece[: piece.rindex(b"{")].removesuffix(b"~")
+    return arguments(piece)
+
+
+def run(session: Session, args: Piece) -> Conversation:
+    name, head_args, literal = yield from _mailbox(*args)
+    save = session.store.save(mailboxes.decode(name))
+    try:
+        while literal is not None:
+            head = _head(Cursor(head_args))
+            if literal.size == 0:
+                return no("Can't save a zero byte message")
+            save.begin(head.flags, head.received)
+            yield from _message(save, literal)
+            save.finish()
+            text, literal = yield Need.PIECE
+            head_args = _args(text, literal)
+        if head_args:
+            raise BadSyntax("Invalid arguments")
+        result = save.commit()
+    except BaseException:
+        save.rollback()
+        raise
+    session.stats.appended += len(result.uids)
+    yield from sync(session)
+    return ok("Append completed", _appenduid(result))
+
+
+def _mailbox(
+    text: bytes, literal: LiteralStart | None
+) -> Generator[Need, Any, tuple[bytes, list[Arg], LiteralStart | None]]:
+    """The mailbox name, which may itself be a literal, and what follows it."""
+    args = _args(text, literal)
+    if not args:
+        assert literal is not None
+        if literal.size > MAX_NAME_BYTES:
+            raise BadSyntax("Too long argument")
+        name = b""
+        while (chunk := (yield Need.LITERAL)) is not None:
+            name += chunk
+        text, literal = yield Need.PIECE
+        args = [Literal(name), *_args(text, literal)]
+    cursor = Cursor(args)
+    name = cursor.astring(MISSING_ARGUMENTS)
+    rest = list(cursor.rest())
+    if literal is None:
+        _head(Cursor(rest))
+        raise BadSyntax("Missing message size")
+    return name, rest, literal
+
+
+def _message(save: Save, literal: LiteralStart) -> Generator[Need, Any, None]:
+    while (chunk := (yield Need.LITERAL)) is not None:
+        if not literal.binary and b"\0" in chunk:
+            chunk = chunk.replace(b"\0", b"\x80")  # RFC 3501 9 has no NUL in a literal; as Dovecot stores it
+        save.write(chunk)
+
+
+def _appenduid(result: SaveResult) -> bytes:
+    return b"APPENDUID %d %b" % (result.uidvalidity, SeqSet.of(result.uids).encode())

@@ -1,0 +1,19 @@
+"""IDLE. RFC 2177."""
+
+from pydovecot.services.imap.reply import Conversation, Need, bad, ok
+from pydovecot.services.imap.session import Session
+from pydovecot.services.imap.sync import sync
+
+
+def run(session: Session, _args: None) -> Conversation:
+    yield b"+ idling\r\n"
+    yield from sync(session)
+    while True:
+        line = yield Need.WAKEUP
+        if line is None:
+            yield from sync(session)
+        elif line.upper() == b"DONE":
+            yield from sync(session)
+            return ok("Idle completed")
+        else:
+            return bad("Expected DONE")

@@ -1,0 +1,67 @@
+"""SELECT and EXAMINE. RFC 3501 6.3.1, 6.3.2; parameter CONDSTORE: RFC 7162 3.1.8."""
+
+from dataclasses import dataclass
+
+from pydovecot.proto.imap.cursor import Cursor
+from pydovecot.proto.imap.syntax import Atom, BadSyntax
+from pydovecot.services.imap import mailboxes
+from pydovecot.services.imap.flags import flags_line, permanent_flags_line
+from pydovecot.services.imap.reply import Conversation, ok
+from pydovecot.services.imap.session import Session
+from pydovecot.storage.api import View
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    mailbox: str
+    condstore: bool
+
+
+def parse(cursor: Cursor) -> Args:
+    name = cursor.astring()
+    condstore = False
+    for param in cursor.optional_list() or ():
+        if not isinstance(param, Atom):
+            raise BadSyntax("SELECT options contain non-atoms")
+        if param.upper() != b"CONDSTORE":
+            raise BadSyntax("Unknown FETCH modifier")
+        condstore = True
+    return Args(mailboxes.decode(name), condstore)
+
+
+def run(session: Session, args: Args) -> Conversation:
+    return (yield from _open(session, args, readonly=False))
+
+
+def examine(session: Session, args: Args) -> Conversation:
+    return (yield from _open(session, args, readonly=True))
+
+
+def _open(session: Session, args: Args, *, readonly: bool) -> Conversation:
+    if session.close_view():
+        yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
+    view = session.store.open(args.mailbox, readonly=readonly, keep_recent=readonly)
+    if args.condstore:
+        session.condstore = True
+    session.view = view
+    yield _state(view)
+    if view.readonly:
+        return ok("Examine completed" if readonly else "Select completed", b"READ-ONLY")
+    return ok("Select completed", b"READ-WRITE")
+
+
+def _state(view: View) -> bytes:
+    lines = [
+        flags_line(view),
+        permanent_flags_line(view),
+        b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), view.recent),
+    ]
+    unseen = view.first_unseen()
+    if unseen is not None:
+        lines.append(b"* OK [UNSEEN %d] First unseen.\r\n" % unseen)
+    lines.append(
+        b"* OK [UIDVALIDITY %d] UIDs valid\r\n"
+        b"* OK [UIDNEXT %d] Predicted next UID\r\n"
+        b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (view.uidvalidity, view.uidnext, view.highest_modseq)
+    )
+    return b"".join(lines)

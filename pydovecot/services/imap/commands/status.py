@@ -1,0 +1,72 @@
+"""STATUS. RFC 3501 6.3.10, RFC 7162 3.1.7 (HIGHESTMODSEQ), RFC 8438 (SIZE); X-SIZE, X-GUID: Dovecot."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.proto.imap.cursor import Cursor
+from pydovecot.proto.imap.encode import astring
+from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, Atom, BadSyntax
+from pydovecot.services.imap import mailboxes
+from pydovecot.services.imap.reply import Conversation, ok
+from pydovecot.services.imap.session import Session
+from pydovecot.storage.api import Status
+
+# In the order of the answer, whatever the order of the question.
+ITEMS: Final[dict[bytes, Callable[[Status], bytes]]] = {
+    b"MESSAGES": lambda s: b"%d" % s.messages,
+    b"RECENT": lambda s: b"%d" % s.recent,
+    b"UIDNEXT": lambda s: b"%d" % s.uidnext,
+    b"UIDVALIDITY": lambda s: b"%d" % s.uidvalidity,
+    b"UNSEEN": lambda s: b"%d" % s.unseen,
+    b"HIGHESTMODSEQ": lambda s: b"%d" % s.highest_modseq,
+    b"SIZE": lambda s: b"%d" % s.size,
+    b"X-SIZE": lambda s: b"%d" % s.size,
+    b"X-GUID": lambda s: s.guid.encode(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    name: bytes  # as the client wrote it: it comes back so
+    mailbox: str
+    items: frozenset[bytes]
+
+
+def parse(cursor: Cursor) -> Args:
+    name = cursor.required()
+    if not cursor.more():
+        raise BadSyntax(MISSING_ARGUMENTS)
+    return Args(name, mailboxes.decode(name), parse_items(cursor.list()))
+
+
+def parse_items(args: Sequence[Arg]) -> frozenset[bytes]:
+    """The list of items, here and in LIST RETURN (STATUS ...)."""
+    if not args:
+        raise BadSyntax("Empty status list")
+    items: set[bytes] = set()
+    for arg in args:
+        if not isinstance(arg, Atom):
+            raise BadSyntax("Status list contains non-atoms")
+        if arg.upper() not in ITEMS:
+            raise BadSyntax(f"Invalid status item {arg.decode('latin-1').upper()}")
+        items.add(arg.upper())
+    return frozenset(items)
+
+
+def run(session: Session, args: Args) -> Conversation:
+    if b"HIGHESTMODSEQ" in args.items:
+        yield from session.enable_condstore()
+    view = session.view
+    selected = view is not None and view.name == args.mailbox
+    yield line(session, args.name, args.mailbox, args.items)
+    if selected:
+        return ok("Status on selected mailbox completed", b"CLIENTBUG")
+    return ok("Status completed")
+
+
+def line(session: Session, name: bytes, mailbox: str, items: frozenset[bytes]) -> bytes:
+    """The untagged STATUS of one mailbox."""
+    found = session.store.status(mailbox, size=bool(items & {b"SIZE", b"X-SIZE"}))
+    words = b" ".join(b"%b %b" % (item, ITEMS[item](found)) for item in ITEMS if item in items)
+    return b"* STATUS %b (%b)\r\n" % (astring(name), words)

@@ -1,0 +1,93 @@
+"""STORE and UID STORE. RFC 3501 6.4.6; UNCHANGEDSINCE: RFC 7162 3.1.3."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.model.flags import Flag, FlagSet, StoreOp
+from pydovecot.model.numbers import ModSeq
+from pydovecot.model.seqset import SeqSet
+from pydovecot.proto.imap.cursor import Cursor
+from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
+from pydovecot.services.imap.flags import parse_flags
+from pydovecot.services.imap.reply import Conversation, Tagged, ok
+from pydovecot.services.imap.session import Session
+from pydovecot.services.imap.sync import sync, tell_modseqs
+from pydovecot.storage.api import StoreResult
+
+_OPS: Final[dict[bytes, StoreOp]] = {op.value.encode(): op for op in StoreOp}
+MAX_MODSEQ: Final = 2**63 - 1  # RFC 7162 7: mod-sequence-valzer
+
+
+@dataclass(frozen=True, slots=True)
+class Args:
+    messages: SeqSet
+    op: StoreOp
+    silent: bool
+    flags: FlagSet
+    unchanged_since: ModSeq | None
+    uid: bool
+
+
+def parse(cursor: Cursor) -> Args:
+    return _parse(cursor, uid=False)
+
+
+def parse_uid(cursor: Cursor) -> Args:
+    return _parse(cursor, uid=True)
+
+
+def _parse(cursor: Cursor, *, uid: bool) -> Args:
+    messages = cursor.seqset("Invalid uidset" if uid else "Invalid messageset")
+    modifiers = cursor.optional_list()
+    unchanged_since = None if modifiers is None else _modifiers(modifiers)
+    name = cursor.atom().upper()
+    silent = name.endswith(b".SILENT")
+    op = _OPS.get(name.removesuffix(b".SILENT"))
+    if op is None:
+        raise BadSyntax("Invalid arguments")
+    flags = cursor.optional_list()
+    return Args(
+        messages, op, silent, parse_flags(cursor.rest() if flags is None else flags), unchanged_since, uid
+    )
+
+
+def _modifiers(args: Sequence[Arg]) -> ModSeq | None:
+    cursor = Cursor(args)
+    found: ModSeq | None = None
+    while cursor.more():
+        name = cursor.atom("Invalid STORE modifiers").upper()
+        if name != b"UNCHANGEDSINCE":
+            raise BadSyntax("Unknown STORE modifier")
+        value = cursor.next("Invalid STORE modifiers")
+        if not isinstance(value, Atom) or not value.isdigit() or int(value[:20]) > MAX_MODSEQ:
+            raise BadSyntax("Invalid modseq")
+        found = ModSeq(int(value))
+    return found
+
+
+def run(session: Session, args: Args) -> Conversation:
+    view = session.selected
+    if args.unchanged_since is not None:
+        yield from session.enable_condstore()
+    seqs = session.resolve(args.messages, uid=args.uid)
+    if view.readonly:
+        return ok("Store ignored with read-only mailbox")
+    done = StoreResult(SeqSet())
+    if seqs:
+        done = view.store(seqs, args.op, args.flags, unchanged_since=args.unchanged_since, silent=args.silent)
+        if args.flags.system & Flag.DELETED and args.op is not StoreOp.REMOVE:
+            session.stats.deleted += len(done.changed)
+    if args.silent:
+        yield from tell_modseqs(session, done.changed, uid=args.uid)
+    yield from sync(session, expunges=args.uid, uid=args.uid)
+    return _tagged(session, args, done)
+
+
+def _tagged(session: Session, args: Args, done: StoreResult) -> Tagged:
+    if not done.modified:
+        return ok("Store completed")
+    numbers = SeqSet.of(done.modified)
+    if not args.uid:
+        numbers = session.selected.seqs_of(numbers)
+    return ok("Conditional store failed", b"MODIFIED %b" % numbers.encode())

@@ -1,0 +1,103 @@
+"""IMAP dates: INTERNALDATE, SAVEDATE, APPEND's date-time and SEARCH's date. RFC 3501 9."""
+
+import calendar
+import re
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+MONTHS: Final = (
+    b"Jan",
+    b"Feb",
+    b"Mar",
+    b"Apr",
+    b"May",
+    b"Jun",
+    b"Jul",
+    b"Aug",
+    b"Sep",
+    b"Oct",
+    b"Nov",
+    b"Dec",
+)
+_MONTH: Final = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
+_DATE: Final = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
+_DATE_TIME: Final = re.compile(
+    rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
+)
+_STEP: Final = 900  # seconds: within them no time zone changes its offset
+
+
+def parse_date(text: bytes) -> date | None:
+    """`1-Feb-2024`."""
+    found = _DATE.fullmatch(text)
+    month = _MONTH.get(found[2].lower()) if found else None
+    if found is None or month is None:
+        return None
+    try:
+        # As Dovecot (mktime): the 32nd of January is the first of February.
+        return date(int(found[3]), month, 1) + timedelta(days=int(found[1]) - 1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_date_time(text: bytes) -> int | None:
+    """` 1-Feb-2024 10:00:00 +0100` as seconds UTC."""
+    found = _DATE_TIME.fullmatch(text)
+    if found is None:
+        return None
+    day = parse_date(b"-".join(found.group(1, 2, 3)))
+    hour, minute, second, zone_hour, zone_minute = (int(n) for n in found.group(4, 5, 6, 8, 9))
+    if day is None or hour > 23 or minute > 59 or second > 60 or zone_hour > 23 or zone_minute > 59:
+        return None
+    offset = zone_hour * 3600 + zone_minute * 60
+    local = calendar.timegm((day.year, day.month, day.day, hour, minute, second))
+    return local + offset if found[7] == b"-" else local - offset
+
+
+class DateFormatter:
+    """Seconds UTC to `"24-Nov-2026 06:02:01 +0000"` in the server's time zone, quotes included.
+
+    Mailboxes hold many dates close together: what is the same within a quarter of an hour is kept.
+    """
+
+    def __init__(self, localtime: Callable[[float], time.struct_time] = time.localtime) -> None:
+        self._localtime = localtime
+        self._form = lru_cache(maxsize=4096)(self._quarter)
+
+    def __call__(self, seconds: int) -> bytes:
+        quarter, rest = divmod(seconds, _STEP)
+        form, minute = self._form(quarter)
+        return form % (minute + rest // 60, rest % 60)
+
+    def _quarter(self, quarter: int) -> tuple[bytes, int]:
+        at = self._localtime(quarter * _STEP)
+        sign, zone = divmod_zone(at.tm_gmtoff)
+        form = b'"%02d-%b-%04d %02d:%%02d:%%02d %b%04d"' % (
+            at.tm_mday,
+            MONTHS[at.tm_mon - 1],
+            at.tm_year,
+            at.tm_hour,
+            sign,
+            zone,
+        )
+        return form, at.tm_min
+
+    def or_nil(self, seconds: object) -> bytes:
+        """NIL for 0 (unknown)."""
+        assert isinstance(seconds, int)
+        return self(seconds) if seconds else b"NIL"
+
+
+def divmod_zone(offset: int) -> tuple[bytes, int]:
+    """Seconds east of UTC as sign and hhmm."""
+    minutes = abs(offset) // 60
+    return (b"-" if offset < 0 else b"+"), minutes // 60 * 100 + minutes % 60
+
+
+def local_day(seconds: float, localtime: Callable[[float], time.struct_time] = time.localtime) -> int:
+    """The day's ordinal in the server's time zone."""
+    at = localtime(seconds)
+    return date(at.tm_year, at.tm_mon, at.tm_mday).toordinal()

@@ -1,0 +1,195 @@
+"""What FETCH can ask for: one table of items that are columns, and the parser of BODY[...] sections.
+
+RFC 3501 6.4.5. Dovecot answers in the client's order, but items that are quickly known (`early`) come first.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.model.section import Partial, Section, Text
+from pydovecot.proto.imap.cursor import Cursor
+from pydovecot.proto.imap.encode import quoted
+from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
+from pydovecot.storage.api import Column
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnItem:
+    """An item that the index knows or keeps. `form` takes the column's value."""
+
+    column: Column
+    form: bytes
+    early: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ContentItem:
+    """An item made from the message's content."""
+
+    label: bytes
+    section: Section
+    partial: Partial | None = None
+    sets_seen: bool = False
+
+    @property
+    def of_header(self) -> bool:
+        """Only the message's own header is needed, which the index may have."""
+        return not self.section.path and self.section.text in _HEADER_TEXTS
+
+
+Item = ColumnItem | ContentItem
+
+_HEADER_TEXTS: Final = (Text.HEADER, Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)
+
+UID: Final = ColumnItem(Column.UID, b"UID %d")
+FLAGS: Final = ColumnItem(Column.FLAGS, b"FLAGS (%b)")
+MODSEQ: Final = ColumnItem(Column.MODSEQ, b"MODSEQ (%d)")
+_INTERNALDATE: Final = ColumnItem(Column.RECEIVED, b"INTERNALDATE %b")
+_SIZE: Final = ColumnItem(Column.SIZE, b"RFC822.SIZE %d")
+_ENVELOPE: Final = ColumnItem(Column.ENVELOPE, b"ENVELOPE %b", early=False)
+_BODY: Final = ColumnItem(Column.BODY, b"BODY %b", early=False)
+
+ITEMS: Final[dict[bytes, Item]] = {
+    b"UID": UID,
+    b"FLAGS": FLAGS,
+    b"INTERNALDATE": _INTERNALDATE,
+    b"RFC822.SIZE": _SIZE,
+    b"MODSEQ": MODSEQ,  # RFC 7162 3.1.5
+    b"SAVEDATE": ColumnItem(Column.SAVED, b"SAVEDATE %b"),  # RFC 8514
+    b"X-SAVEDATE": ColumnItem(Column.SAVED, b"X-SAVEDATE %b"),  # the item's name before its RFC
+    b"X-GUID": ColumnItem(Column.GUID, b"X-GUID %b"),  # Dovecot
+    b"ENVELOPE": _ENVELOPE,
+    b"BODY": _BODY,
+    b"BODYSTRUCTURE": ColumnItem(Column.BODYSTRUCTURE, b"BODYSTRUCTURE %b", early=False),
+    b"RFC822": ContentItem(b"RFC822", Section(), sets_seen=True),
+    b"RFC822.HEADER": ContentItem(b"RFC822.HEADER", Section(text=Text.HEADER)),
+    b"RFC822.TEXT": ContentItem(b"RFC822.TEXT", Section(text=Text.TEXT), sets_seen=True),
+}
+# Only as the one word, not in a list.
+MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
+    b"ALL": (FLAGS, _INTERNALDATE, _SIZE, _ENVELOPE),
+    b"FAST": (FLAGS, _INTERNALDATE, _SIZE),
+    b"FULL": (FLAGS, _INTERNALDATE, _SIZE, _ENVELOPE, _BODY),
+}
+
+_PART: Final = re.compile(rb"((?:[0-9]+\.)*[0-9]+)(?:\.|\Z)")
+_PARTIAL: Final = re.compile(rb"<([0-9]+)(?:\.([0-9]+))?>")
+MAX_PART_DEPTH: Final = 100  # the MIME parser makes no deeper parts
+MAX_PART_DIGITS: Final = 10
+MAX_PARTIAL: Final = 2**63 - 1  # RFC 3501 has 32 bits, Dovecot takes 64
+_WHOLE: Final = 1 << 62  # `<5>`: to the end, as Dovecot
+
+
+def parse_items(cursor: Cursor) -> list[Item]:
+    """The items of one FETCH: a macro, one item, or a list."""
+    arg = cursor.peek()
+    if isinstance(arg, Atom) and arg.upper() in MACROS:
+        cursor.next()
+        return list(MACROS[arg.upper()])
+    if not isinstance(arg, list):
+        return [_item(cursor)]
+    cursor.next()
+    if not arg:
+        raise BadSyntax("FETCH list is empty")
+    inner = Cursor(arg)
+    items: list[Item] = []
+    while inner.more():
+        if not isinstance(inner.peek(), Atom):
+            raise BadSyntax("FETCH list contains non-atoms")
+        items.append(_item(inner))
+    return items
+
+
+def _item(cursor: Cursor) -> Item:
+    name = cursor.atom().upper()
+    known = ITEMS.get(name)
+    if known is not None:
+        return known
+    if name.startswith((b"BODY[", b"BODY.")):
+        return _section_item(name, cursor)
+    shown = name.decode("latin-1")
+    raise BadSyntax(
+        f"Unknown parameter {shown}" if name.startswith(b"RFC822.") else f"Unknown parameter: {shown}"
+    )
+
+
+def _wrong(text: str) -> BadSyntax:
+    return BadSyntax(f"Invalid BODY[..] parameter: {text}")
+
+
+def _section_item(name: bytes, cursor: Cursor) -> ContentItem:
+    """BODY[...] and BODY.PEEK[...], their section perhaps cut in three arguments by a header list."""
+    peek = name.startswith(b"BODY.PEEK")
+    text = name[len(b"BODY.PEEK") if peek else len(b"BODY") :]
+    if not text.startswith(b"["):
+        raise _wrong("Missing '['")
+    spec, closed, after = text[1:].partition(b"]")
+    fields: Sequence[Arg] | None = None
+    if not closed:
+        if not cursor.more():
+            raise _wrong("Missing ']'")
+        fields = cursor.list()
+        end = cursor.next() if cursor.more() else b""
+        if not isinstance(end, Atom) or not end.startswith(b"]"):
+            raise _wrong("Missing ']'")
+        after = end[1:]
+    section, label = _section(spec, fields)
+    partial = _partial(after)
+    start = b"" if partial is None else b"<%d>" % partial.offset
+    return ContentItem(b"BODY[%b]%b" % (label, start), section, partial, sets_seen=not peek)
+
+
+def _section(spec: bytes, fields: Sequence[Arg] | None) -> tuple[Section, bytes]:
+    path: tuple[int, ...] = ()
+    word = spec
+    found = _PART.match(spec)
+    if found is not None:
+        numbers = found[1].split(b".")
+        if len(numbers) > MAX_PART_DEPTH:
+            raise BadSyntax("Invalid BODY[..] section")
+        path = tuple(int(n[-MAX_PART_DIGITS:]) if len(n) <= MAX_PART_DIGITS else 2**32 for n in numbers)
+        word = spec[found.end() :]
+        if not word and spec.endswith(b"."):
+            raise BadSyntax("Invalid BODY[..] section")
+    try:
+        text = Text(word.decode("latin-1"))
+    except ValueError:
+        raise BadSyntax("Invalid BODY[..] section") from None
+    with_fields = text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)
+    if with_fields != bool(fields) or (text is Text.MIME and not path):
+        raise BadSyntax("Invalid BODY[..] section")
+    if not with_fields:
+        return Section(path, text), spec
+    names, shown = _fields(fields or ())
+    return Section(path, text, names), b"%b (%b)" % (spec, shown)
+
+
+def _fields(args: Sequence[Arg]) -> tuple[tuple[bytes, ...], bytes]:
+    """Field names, and how they come back: in capitals, quoted where the client did."""
+    names: list[bytes] = []
+    shown: list[bytes] = []
+    for arg in args:
+        if isinstance(arg, list):
+            raise BadSyntax("Invalid BODY[..] section")
+        name = bytes(arg)
+        if b"\r" in name or b"\n" in name or b"\0" in name:
+            raise BadSyntax("Invalid BODY[..] section")
+        names.append(name)
+        shown.append(name.upper() if isinstance(arg, Atom) else quoted(name.upper()))
+    return tuple(names), b" ".join(shown)
+
+
+def _partial(text: bytes) -> Partial | None:
+    if not text:
+        return None
+    if not text.startswith(b"<"):
+        raise _wrong("Unexpected data after ']'")
+    found = _PARTIAL.fullmatch(text)
+    if found is None:
+        if not text[1:2].isdigit():
+            raise _wrong("Too big partial start")
+        raise _wrong("Missing '>' in partial")
+    offset = min(int(found[1][:19]), MAX_PARTIAL)
+    return Partial(offset, _WHOLE if found[2] is None else min(int(found[2][:19]), MAX_PARTIAL))

@@ -1,0 +1,281 @@
+"""SEARCH's grammar to the model's tree: a table of keys. RFC 3501 6.4.4, 5032, 7162 3.1.5, 8514."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pydovecot.model.flags import Flag
+from pydovecot.model.numbers import ModSeq
+from pydovecot.model.search import (
+    Age,
+    All,
+    And,
+    Contains,
+    Date,
+    DateField,
+    DateOp,
+    Guid,
+    HasFlag,
+    HasKeyword,
+    Header,
+    Key,
+    Larger,
+    MailboxIs,
+    ModSeqSince,
+    Not,
+    Or,
+    Recent,
+    SeqIn,
+    Smaller,
+    UidIn,
+    Where,
+)
+from pydovecot.model.seqset import STAR, SeqSet
+from pydovecot.proto.imap.cursor import Cursor, parse_seqset
+from pydovecot.proto.imap.syntax import Atom, BadSyntax
+from pydovecot.services.imap.dates import parse_date
+
+MAX_SEARCH_NESTING: Final = 200  # NOT and OR inside each other; clients chain some dozens of OR
+MAX_SIZE: Final = 2**63 - 1
+
+
+@dataclass(slots=True)
+class Program:
+    """What one SEARCH asks, while and after it is parsed."""
+
+    codec: str = "utf-8"
+    modseq: bool = False  # a MODSEQ key is in it: the answer tells modseqs, CONDSTORE is enabled
+
+    def text(self, raw: bytes) -> str:
+        """A search string in the client's charset."""
+        try:
+            return raw.decode(self.codec)
+        except UnicodeDecodeError:
+            raise BadSyntax("Invalid search key") from None
+
+
+KeyParser = Callable[[Cursor, Program, str], Key]
+
+
+def parse_keys(cursor: Cursor, program: Program, depth: int = 0) -> Key:
+    """All keys up to the end, joined by AND."""
+    keys: list[Key] = []
+    while cursor.more():
+        keys.append(_key(cursor, program, depth))
+    if not keys:
+        raise BadSyntax("No search parameters inside list" if depth else "Missing search parameters")
+    return keys[0] if len(keys) == 1 else And(tuple(keys))
+
+
+def _key(cursor: Cursor, program: Program, depth: int) -> Key:
+    """One key. NOT and OR stand before theirs: a stack instead of recursion, for clients nest them deep."""
+    pending: list[Key | None] = []  # None: NOT or an OR without its first key
+    kinds: list[str] = []
+    while True:
+        if not cursor.more():
+            raise BadSyntax("Missing argument")
+        word = cursor.peek()
+        operator = word.upper() if isinstance(word, Atom) else b""
+        if operator in (b"NOT", b"OR"):
+            if len(kinds) + depth >= MAX_SEARCH_NESTING:
+                raise BadSyntax("Search is nested too deep")
+            cursor.next()
+            kinds.append(operator.decode())
+            pending.append(None)
+            continue
+        key = _single(cursor, program, depth + len(kinds))
+        while kinds:
+            if kinds[-1] == "OR" and pending[-1] is None:
+                pending[-1] = key
+                break
+            left = pending.pop()
+            key = Not(key) if kinds.pop() == "NOT" or left is None else Or(left, key)
+        else:
+            return key
+
+
+def _single(cursor: Cursor, program: Program, depth: int) -> Key:
+    arg = cursor.next("Missing argument")
+    if isinstance(arg, list):
+        if depth >= MAX_SEARCH_NESTING:
+            raise BadSyntax("Search is nested too deep")
+        return parse_keys(Cursor(arg), program, depth + 1)
+    if not isinstance(arg, Atom):
+        raise BadSyntax(f"Unexpected string as search key: {arg.decode('latin-1')}")
+    name = arg.upper()
+    parser = KEYS.get(name)
+    if parser is not None:
+        return parser(cursor, program, name.decode())
+    if name == b"FUZZY":  # RFC 6203: without an index every search is exact
+        return _key(cursor, program, depth + 1)
+    if name[:1].isdigit() or name[:1] == b"*":
+        numbers = parse_seqset(arg)
+        if numbers is None:
+            raise BadSyntax("Invalid messageset")
+        return SeqIn(numbers)
+    raise BadSyntax(f"Unknown argument {arg.decode('latin-1').upper()}")
+
+
+def _parameter(cursor: Cursor, name: str) -> bytes:
+    arg = cursor.next(f"Missing parameter for search key (for search key: {name})")
+    if isinstance(arg, list):
+        raise BadSyntax(f"Unexpected ( (for search key: {name})")
+    return arg
+
+
+# The kinds of keys
+
+
+def _plain(key: Key) -> KeyParser:
+    return lambda _cursor, _program, _name: key
+
+
+def _date(field: DateField, op: DateOp) -> KeyParser:
+    def parser(cursor: Cursor, _program: Program, name: str) -> Key:
+        day = parse_date(_parameter(cursor, name))
+        if day is None:
+            raise BadSyntax("Invalid search date parameter")
+        return Date(field, op, day.toordinal())
+
+    return parser
+
+
+def _number(make: Callable[[int], Key], what: str, low: int = 0) -> KeyParser:
+    def parser(cursor: Cursor, _program: Program, name: str) -> Key:
+        text = _parameter(cursor, name)
+        if not text.isdigit() or len(text) > 19 or not low <= int(text) <= MAX_SIZE:
+            raise BadSyntax(f"Invalid search {what} parameter")
+        return make(int(text))
+
+    return parser
+
+
+def _field(field: str) -> KeyParser:
+    def parser(cursor: Cursor, program: Program, name: str) -> Key:
+        return Header(field, program.text(_parameter(cursor, name)))
+
+    return parser
+
+
+def _header(cursor: Cursor, program: Program, name: str) -> Key:
+    field = _parameter(cursor, name)
+    return Header(field.decode("latin-1"), program.text(_parameter(cursor, name)))
+
+
+def _contains(where: Where) -> KeyParser:
+    def parser(cursor: Cursor, program: Program, name: str) -> Key:
+        return Contains(where, program.text(_parameter(cursor, name)))
+
+    return parser
+
+
+def _keyword(cursor: Cursor, _program: Program, name: str) -> Key:
+    return HasKeyword(_parameter(cursor, name).decode("latin-1"))
+
+
+def _unkeyword(cursor: Cursor, program: Program, name: str) -> Key:
+    return Not(_keyword(cursor, program, name))
+
+
+def _uid(cursor: Cursor, _program: Program, name: str) -> Key:
+    numbers = parse_seqset(_parameter(cursor, name))
+    if numbers is None:
+        raise BadSyntax("Invalid UID messageset")
+    return UidIn(numbers)
+
+
+def _modseq(cursor: Cursor, program: Program, name: str) -> Key:
+    """`MODSEQ [entry-name entry-type] n`; all entries of a message share one modseq here. RFC 7162 3.1.5."""
+    value = _parameter(cursor, name)
+    if not value.isdigit():
+        kind = _parameter(cursor, name).lower()
+        if not value.startswith(b"/flags/"):
+            raise BadSyntax("Invalid MODSEQ entry")
+        if kind not in (b"all", b"priv", b"shared"):
+            raise BadSyntax("Invalid MODSEQ type")
+        value = _parameter(cursor, name)
+    if not value.isdigit() or len(value) > 19 or int(value) > MAX_SIZE:
+        raise BadSyntax("Invalid MODSEQ value")
+    program.modseq = True
+    return ModSeqSince(ModSeq(int(value)))
+
+
+def _flag(flag: Flag) -> KeyParser:
+    return _plain(HasFlag(flag))
+
+
+def _no_flag(flag: Flag) -> KeyParser:
+    return _plain(Not(HasFlag(flag)))
+
+
+KEYS: Final[dict[bytes, KeyParser]] = {
+    b"ALL": _plain(All()),
+    b"ANSWERED": _flag(Flag.ANSWERED),
+    b"BCC": _field("Bcc"),
+    b"BEFORE": _date(DateField.RECEIVED, DateOp.BEFORE),
+    b"BODY": _contains(Where.BODY),
+    b"CC": _field("Cc"),
+    b"DELETED": _flag(Flag.DELETED),
+    b"DRAFT": _flag(Flag.DRAFT),
+    b"FLAGGED": _flag(Flag.FLAGGED),
+    b"FROM": _field("From"),
+    b"HEADER": _header,
+    b"KEYWORD": _keyword,
+    b"LARGER": _number(Larger, "size"),
+    b"MODSEQ": _modseq,
+    b"NEW": _plain(And((Recent(), Not(HasFlag(Flag.SEEN))))),
+    b"OLD": _plain(Not(Recent())),
+    b"OLDER": _number(lambda seconds: Age(seconds, younger=False), "interval", 1),
+    b"ON": _date(DateField.RECEIVED, DateOp.ON),
+    b"RECENT": _plain(Recent()),
+    b"SAVEDATESUPPORTED": _plain(All()),
+    b"SAVEDBEFORE": _date(DateField.SAVED, DateOp.BEFORE),
+    b"SAVEDON": _date(DateField.SAVED, DateOp.ON),
+    b"SAVEDSINCE": _date(DateField.SAVED, DateOp.SINCE),
+    b"SEEN": _flag(Flag.SEEN),
+    b"SENTBEFORE": _date(DateField.SENT, DateOp.BEFORE),
+    b"SENTON": _date(DateField.SENT, DateOp.ON),
+    b"SENTSINCE": _date(DateField.SENT, DateOp.SINCE),
+    b"SINCE": _date(DateField.RECEIVED, DateOp.SINCE),
+    b"SMALLER": _number(Smaller, "size"),
+    b"SUBJECT": _field("Subject"),
+    b"TEXT": _contains(Where.TEXT),
+    b"TO": _field("To"),
+    b"UID": _uid,
+    b"UNANSWERED": _no_flag(Flag.ANSWERED),
+    b"UNDELETED": _no_flag(Flag.DELETED),
+    b"UNDRAFT": _no_flag(Flag.DRAFT),
+    b"UNFLAGGED": _no_flag(Flag.FLAGGED),
+    b"UNKEYWORD": _unkeyword,
+    b"UNSEEN": _no_flag(Flag.SEEN),
+    b"X-GUID": lambda cursor, _program, name: Guid(_parameter(cursor, name).decode("latin-1")),
+    b"X-MAILBOX": lambda cursor, program, name: MailboxIs(program.text(_parameter(cursor, name))),
+    b"X-SAVEDBEFORE": _date(DateField.SAVED, DateOp.BEFORE),
+    b"X-SAVEDON": _date(DateField.SAVED, DateOp.ON),
+    b"X-SAVEDSINCE": _date(DateField.SAVED, DateOp.SINCE),
+    b"YOUNGER": _number(lambda seconds: Age(seconds, younger=True), "interval", 1),
+}
+
+
+def resolve_seqs(key: Key, exists: int) -> Key:
+    """The same tree with sequence sets cut to the mailbox; numbers beyond it match nothing here."""
+    if isinstance(key, SeqIn):
+        return SeqIn(_clip(key.seqs, exists))
+    if isinstance(key, Not):
+        return Not(resolve_seqs(key.key, exists))
+    if isinstance(key, And):
+        return And(tuple(resolve_seqs(inner, exists) for inner in key.keys))
+    if isinstance(key, Or):
+        return Or(resolve_seqs(key.left, exists), resolve_seqs(key.right, exists))
+    return key
+
+
+def _clip(seqs: SeqSet, exists: int) -> SeqSet:
+    pairs: list[tuple[int, int]] = []
+    for first, last in seqs.raw:
+        if first == last == STAR:
+            first = last = exists
+        low, high = min(first, last), min(max(first, last), exists)
+        if 0 < low <= high:
+            pairs.append((low, high))
+    return SeqSet.from_ranges(pairs)

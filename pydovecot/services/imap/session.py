@@ -1,0 +1,98 @@
+"""The state of one IMAP session: the user's store, the selected mailbox, what was enabled. No sockets."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from pydovecot.event.event import Event
+from pydovecot.model.seqset import SeqSet
+from pydovecot.proto.imap.syntax import BadSyntax
+from pydovecot.services.imap.settings import ImapSettings
+from pydovecot.storage.api import Store, View
+
+
+@dataclass(slots=True)
+class Stats:
+    """What imap_logout_format can show."""
+
+    deleted: int = 0
+    expunged: int = 0
+    trashed: int = 0
+    appended: int = 0
+    fetch_hdr_count: int = 0
+    fetch_hdr_bytes: int = 0
+    fetch_body_count: int = 0
+    fetch_body_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Time, so that tests can pass another."""
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    localtime: Callable[[float], time.struct_time] = time.localtime
+
+
+@dataclass(slots=True)
+class Session:
+    """One logged-in user on one connection."""
+
+    store: Store
+    settings: ImapSettings
+    event: Event
+    username: str = ""
+    capabilities: bytes = b"IMAP4rev1"
+    id_reply: bytes = b'("name" "Dovecot")'
+    id_log: Sequence[str] = ()
+    trash: frozenset[str] = frozenset()  # mailboxes with \Trash, for the statistics
+    world: World = field(default_factory=World)
+    view: View | None = None
+    condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
+    logged_out: bool = False
+    stats: Stats = field(default_factory=Stats)
+
+    @property
+    def selected(self) -> View:
+        """The selected mailbox; only for commands that need one."""
+        assert self.view is not None
+        return self.view
+
+    def workaround(self, name: str) -> bool:
+        """One of imap_client_workarounds is on."""
+        return name in self.settings.imap_client_workarounds
+
+    def resolve(self, numbers: SeqSet, *, uid: bool) -> SeqSet:
+        """The messages that the client means, as sequence numbers.
+
+        Unknown UIDs are left out; an unknown sequence number is an error. RFC 3501 6.4.8, 9.
+        """
+        view = self.selected
+        if uid:
+            return view.seqs_of(numbers)
+        exists = len(view.uids)
+        resolved = numbers.resolve(exists)
+        if not resolved or resolved.ranges[-1][1] > exists:
+            raise BadSyntax("Invalid messageset")
+        return resolved
+
+    def enable_condstore(self) -> Iterator[bytes]:
+        """Turn CONDSTORE on; the first time in a mailbox its HIGHESTMODSEQ is told. RFC 7162 3.1.2.1."""
+        if self.condstore:
+            return
+        self.condstore = True
+        if self.view is not None:
+            yield b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self.view.highest_modseq
+
+    def close_view(self) -> bool:
+        """Unselect; True when something was selected."""
+        view, self.view = self.view, None
+        if view is None:
+            return False
+        view.close()
+        return True
+
+    def close(self) -> None:
+        """Give back everything."""
+        self.close_view()
+        self.store.close()

@@ -1,0 +1,94 @@
+"""Telling the client what changed in the selected mailbox, at the points where the protocol allows it.
+
+RFC 3501 7.4.1: no EXPUNGE during FETCH, STORE and SEARCH (their UID forms are free of that), and none without
+a command. The order is Dovecot's: flags, then expunges from the last to the first, then EXISTS and RECENT.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from pydovecot.model.numbers import Seq
+from pydovecot.model.seqset import SeqSet
+from pydovecot.services.imap.flags import flags_line, permanent_flags_line
+from pydovecot.services.imap.session import Session
+from pydovecot.storage.api import Changes, Column, View
+
+ROWS_A_CHUNK: Final = 1000  # about 50 kB of FLAGS responses: few system calls, little to hold
+
+# (with UID, with CONDSTORE) -> columns and the form of one response
+_FORMS: Final[dict[tuple[bool, bool], tuple[tuple[Column, ...], bytes]]] = {
+    (False, False): ((Column.SEQ, Column.FLAGS), b"* %d FETCH (FLAGS (%b))\r\n"),
+    (True, False): ((Column.SEQ, Column.UID, Column.FLAGS), b"* %d FETCH (UID %d FLAGS (%b))\r\n"),
+    (False, True): (
+        (Column.SEQ, Column.MODSEQ, Column.FLAGS),
+        b"* %d FETCH (MODSEQ (%d) FLAGS (%b))\r\n",
+    ),
+    (True, True): (
+        (Column.SEQ, Column.UID, Column.MODSEQ, Column.FLAGS),
+        b"* %d FETCH (UID %d MODSEQ (%d) FLAGS (%b))\r\n",
+    ),
+}
+
+
+def sync(session: Session, *, expunges: bool = True, uid: bool = False) -> Iterator[bytes]:
+    """Take in all changes and tell them. `uid`: FETCH responses carry UID, RFC 3501 6.4.8."""
+    view = session.view
+    if view is None:
+        return
+    changes = view.sync(expunges=expunges)
+    if changes.new_keywords:
+        yield flags_line(view) + permanent_flags_line(view)
+    if changes.changed:
+        yield from _flags(view, changes, uid, session.condstore)
+    if changes.expunged:
+        yield _expunges(changes.expunged)
+    counts = b""
+    if changes.exists is not None:
+        counts += b"* %d EXISTS\r\n" % changes.exists
+    if changes.recent is not None:
+        counts += b"* %d RECENT\r\n" % changes.recent
+    if counts:
+        yield counts
+
+
+def _flags(view: View, changes: Changes, uid: bool, condstore: bool) -> Iterator[bytes]:
+    columns, form = _FORMS[uid, condstore]
+    rows = view.rows(SeqSet.of(changes.changed), columns)
+    if changes.expunged:
+        rows = _renumber(rows, changes.expunged)
+    yield from bulk(rows, form)
+
+
+def bulk(rows: Iterator[tuple[object, ...]], form: bytes) -> Iterator[bytes]:
+    """Each row by `form`, many rows a chunk."""
+    render = form.__mod__
+    while chunk := b"".join(map(render, islice(rows, ROWS_A_CHUNK))):
+        yield chunk
+
+
+def _renumber(rows: Iterator[tuple[object, ...]], expunged: Sequence[Seq]) -> Iterator[tuple[object, ...]]:
+    """Rows have the numbers after the expunge; the client, told of it later, still has those before."""
+    gone = 0
+    for row in rows:
+        seq = row[0]
+        assert isinstance(seq, int)
+        while gone < len(expunged) and expunged[gone] <= seq + gone:
+            gone += 1
+        yield (seq + gone, *row[1:])
+
+
+def _expunges(expunged: Sequence[Seq]) -> bytes:
+    return b"".join(map(b"* %d EXPUNGE\r\n".__mod__, reversed(expunged)))
+
+
+def tell_modseqs(session: Session, seqs: SeqSet, *, uid: bool) -> Iterator[bytes]:
+    """After STORE .SILENT with CONDSTORE the new modseqs are told all the same. RFC 7162 3.1.3."""
+    if not session.condstore or not seqs:
+        return
+    if uid:
+        columns: tuple[Column, ...] = (Column.SEQ, Column.UID, Column.MODSEQ)
+        yield from bulk(session.selected.rows(seqs, columns), b"* %d FETCH (UID %d MODSEQ (%d))\r\n")
+    else:
+        columns = (Column.SEQ, Column.MODSEQ)
+        yield from bulk(session.selected.rows(seqs, columns), b"* %d FETCH (MODSEQ (%d))\r\n")
