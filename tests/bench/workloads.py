@@ -1,0 +1,221 @@
+"""What the servers are asked to do. Each workload prepares outside the clock and works inside it."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from tests.bench.client import Imap, Pop3
+from tests.bench.mail import Library
+from tests.bench.measure import pss_kib, settle
+from tests.support.mailgen import Generator
+from tests.support.serverconf import PASSWORD
+from tests.support.wire import Server
+
+Clock = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(slots=True)
+class Bench:
+    """One server under test. `clock(name)` measures what is done inside it."""
+
+    server: Server
+    root_pid: int
+    library: Library
+    messages: int
+    scale: float  # 1.0: full counts
+    clock: Clock
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def times(self, count: int) -> int:
+        """A repetition count, scaled down by --quick."""
+        return max(1, round(count * self.scale))
+
+    def user(self, name: str, count: int) -> str:
+        """A fresh user with that many messages."""
+        self.library.give(self.library.maildir(count), self.server.place, name)
+        return name
+
+    def imap(self, user: str) -> Imap:
+        return Imap(self.server.imap, user, PASSWORD)
+
+    @property
+    def some(self) -> int:
+        """Size of a mailbox that is changed."""
+        return max(1, min(self.messages, 5000, round(self.messages * 0.1)))
+
+
+def logins(bench: Bench) -> None:
+    """LOGIN and LOGOUT, one after the other."""
+    bench.user("login", 1)
+    for tls, port, name in ((False, bench.server.imap, "plain"), (True, bench.server.imaps, "TLS")):
+        count = bench.times(200)
+        Imap(port, "login", PASSWORD, tls).logout()
+        with bench.clock(f"login, {name} x{count}"):
+            for _ in range(count):
+                Imap(port, "login", PASSWORD, tls).logout()
+
+
+def select(bench: Bench) -> None:
+    """SELECT of the large mailbox: the first ever, and again."""
+    user = bench.user("select", bench.messages)
+    client = bench.imap(user)
+    with bench.clock("select, first ever"):
+        client.ask("SELECT INBOX")
+    count = bench.times(20)
+    with bench.clock(f"select, again x{count}"):
+        for _ in range(count):
+            client.ask("UNSELECT")
+            client.ask("SELECT INBOX")
+    client.logout()
+
+
+def fetch(bench: Bench) -> None:
+    """FETCH of all messages, before and after the server has looked into them."""
+    user = bench.user("fetch", bench.messages)
+    client = bench.imap(user)
+    client.ask("SELECT INBOX")
+    count = bench.times(5)
+    with bench.clock(f"fetch flags x{count}"):
+        for _ in range(count):
+            client.ask("FETCH 1:* (UID FLAGS)")
+    items = "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)"
+    with bench.clock("fetch envelope+structure, cold"):
+        client.ask(f"FETCH 1:* {items}")
+    with bench.clock("fetch envelope+structure, warm"):
+        client.ask(f"FETCH 1:* {items}")
+    fields = "(UID BODY.PEEK[HEADER.FIELDS (DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES)])"
+    with bench.clock("fetch header fields, first"):
+        client.ask(f"FETCH 1:* {fields}")
+    with bench.clock("fetch header fields, again"):
+        client.ask(f"FETCH 1:* {fields}")
+    with bench.clock(f"fetch bodies x{bench.some}"):
+        client.ask(f"FETCH 1:{bench.some} (UID BODY.PEEK[])")
+    client.logout()
+
+
+def big(bench: Bench) -> None:
+    """One message of 25 MB."""
+    bench.library.give(bench.library.big(), bench.server.place, "big")
+    client = bench.imap("big")
+    client.ask("SELECT INBOX")
+    count = bench.times(5)
+    with bench.clock(f"fetch a 25 MB message x{count}"):
+        for _ in range(count):
+            client.ask("FETCH 1 BODY.PEEK[]")
+    client.logout()
+
+
+def search(bench: Bench) -> None:
+    """SEARCH by what the index knows, and by content."""
+    user = bench.user("search", bench.messages)
+    client = bench.imap(user)
+    client.ask("SELECT INBOX")
+    for name, keys, count in (
+        ("flag", "UNSEEN", 20),
+        ("date", "SINCE 1-Feb-2021", 20),
+        ("header, first", "SUBJECT lantern", 1),
+        ("header, again", "SUBJECT meadow", 1),
+        ("sent date", "SENTSINCE 1-Feb-2021", 1),
+    ):
+        repeated = bench.times(count)
+        with bench.clock(f"search {name} x{repeated}"):
+            for _ in range(repeated):
+                client.ask(f"SEARCH {keys}")
+    with bench.clock(f"search body in {bench.some}"):
+        client.ask(f"SEARCH 1:{bench.some} BODY quarry")
+    client.logout()
+
+
+def store(bench: Bench) -> None:
+    """Flag changes: all at once, and one by one."""
+    user = bench.user("store", bench.some)
+    client = bench.imap(user)
+    client.ask("SELECT INBOX")
+    with bench.clock(f"store all {bench.some}, twice"):
+        client.ask(r"STORE 1:* +FLAGS (\Flagged)")
+        client.ask(r"STORE 1:* -FLAGS (\Flagged)")
+    count = bench.times(500)
+    with bench.clock(f"store one x{count}"):
+        for number in range(count):
+            client.ask(rf"STORE {number % bench.some + 1} +FLAGS (\Answered)")
+    client.logout()
+
+
+def append(bench: Bench) -> None:
+    """APPEND one by one."""
+    user = bench.user("append", 1)
+    client = bench.imap(user)
+    generator = Generator(99)
+    count = bench.times(500)
+    bodies = [generator.message() for _ in range(count)]
+    with bench.clock(f"append x{count}"):
+        for body in bodies:
+            client.append("INBOX", body)
+    client.logout()
+
+
+def copy(bench: Bench) -> None:
+    """COPY, MOVE and EXPUNGE of many."""
+    user = bench.user("copy", bench.some)
+    client = bench.imap(user)
+    client.ask("CREATE Copies")
+    client.ask("CREATE Moved")
+    client.ask("SELECT INBOX")
+    with bench.clock(f"copy {bench.some}"):
+        client.ask("COPY 1:* Copies")
+    half = max(1, bench.some // 2)
+    with bench.clock(f"move {half}"):
+        client.ask(f"MOVE 1:{half} Moved")
+    client.ask("SELECT Copies")
+    with bench.clock(f"expunge {bench.some}"):
+        client.ask(r"STORE 1:* +FLAGS.SILENT (\Deleted)")
+        client.ask("EXPUNGE")
+    client.logout()
+
+
+def pop3(bench: Bench) -> None:
+    """A POP3 client empties a mailbox."""
+    count = min(bench.some, 2000)
+    user = bench.user("pop3", count)
+    with bench.clock(f"POP3 drain of {count}"):
+        client = Pop3(bench.server.pop3, user, PASSWORD)
+        client.fetch(["UIDL", "LIST"])
+        client.fetch(f"RETR {number}" for number in range(1, count + 1))
+        for number in range(1, count + 1):
+            client.ask(f"DELE {number}")
+        client.ask("QUIT")
+        client.close()
+
+
+def idle(bench: Bench) -> None:
+    """Memory of a session that waits in IDLE."""
+    count = bench.times(50)
+    bench.user("idle", min(bench.messages, 1000))
+    settle(bench.root_pid)
+    before = pss_kib(bench.root_pid)
+    clients = []
+    for _ in range(count):
+        client = bench.imap("idle")
+        client.ask("SELECT INBOX")
+        client.sock.sendall(b"i IDLE\r\n")
+        client.until((b"\r\n+",))
+        clients.append(client)
+    settle(bench.root_pid)
+    each = (pss_kib(bench.root_pid) - before) // count
+    bench.notes[f"PSS of an idle session, KiB (of {count})"] = str(each)
+    for client in clients:
+        client.close()
+
+
+WORKLOADS: dict[str, Callable[[Bench], None]] = {
+    "login": logins,
+    "select": select,
+    "fetch": fetch,
+    "big": big,
+    "search": search,
+    "store": store,
+    "append": append,
+    "copy": copy,
+    "pop3": pop3,
+    "idle": idle,
+}
