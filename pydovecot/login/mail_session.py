@@ -9,6 +9,7 @@ client only if all users share one uid and gid (mail_uid, mail_gid).
 """
 
 import os
+import select
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,6 +88,30 @@ class MailSession:
         """Show what the session does in ps: "alice 127.0.0.1 IDLE"."""
         if self.context is not None:
             self.context.set_title(text)
+
+    def wait_readable(self, fds: Sequence[int], timeout: float | None = None) -> set[int]:
+        """Wait until one of `fds` can be read; empty: time is up, or the master wants something.
+
+        Every long wait of a session goes through here: look at `stopping` and `closing` afterwards.
+        """
+        if self.context is not None:
+            return self.context.wait_readable(fds, timeout)
+        return set(select.select(fds, [], [], timeout)[0])
+
+    @property
+    def stopping(self) -> bool:
+        """The server stops: end the session now."""
+        return self.context is not None and self.context.stopping
+
+    @property
+    def closing(self) -> bool:
+        """A new generation has taken over, or the server stops."""
+        return self.context is not None and self.context.closing
+
+    @property
+    def shutdown_clients(self) -> bool:
+        """Idle sessions are to end when `closing`."""
+        return self.context is not None and self.context.shutdown_clients
 
     def expand(self, template: str) -> str:
         """Fill in the % variables of a setting."""

@@ -1,0 +1,1 @@
+"""The imap-login service: greets IMAP clients, authenticates them and gives them to the imap service."""
