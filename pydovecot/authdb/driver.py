@@ -1,0 +1,66 @@
+"""The contract of passdb and userdb drivers, and what they are given."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydovecot.authdb.log import DbLog
+from pydovecot.authdb.passwd_file import PasswdFiles
+from pydovecot.authdb.request import AuthRequest
+from pydovecot.authdb.result import Result, UserResult
+from pydovecot.password.secret import Secret
+
+
+class BadArgs(Exception):
+    """The `args` of a passdb or userdb cannot be used; the text is for the administrator."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverWorld:
+    """What drivers of one process share."""
+
+    files: PasswdFiles
+    valid_uids: Callable[[int], bool] = lambda uid: uid != 0  # for listings
+
+
+class Passdb(Protocol):
+    """Finds stored passwords, or verifies given ones.
+
+    `blocking`: may wait for the network or a slow library, so it runs in an auth-worker. `cache_key`: a
+    template of what the answer depends on, "" if it may not be cached. `can_lookup`: `lookup` works (PAM only
+    verifies).
+    """
+
+    driver: str
+    blocking: bool
+    cache_key: str
+    default_scheme: str
+    can_lookup: bool
+
+    def lookup(self, request: AuthRequest, log: DbLog) -> Result:
+        """Set `request.stored` and extra fields; OK, UNKNOWN or INTERNAL."""
+        ...
+
+    def verify(self, request: AuthRequest, password: Secret, log: DbLog) -> Result:
+        """Only for drivers that cannot look up: whether this is the user's password."""
+        ...
+
+
+class Userdb(Protocol):
+    """Finds what a user is on this system.
+
+    `checks_passdb`: for lookups without a login the passdbs are asked whether the user exists.
+    """
+
+    driver: str
+    blocking: bool
+    cache_key: str
+    checks_passdb: bool
+
+    def lookup(self, request: AuthRequest, log: DbLog) -> UserResult:
+        """Add to `request.userdb`."""
+        ...
+
+    def users(self) -> Iterator[str] | None:
+        """All user names, or None if this driver cannot list them."""
+        ...

@@ -1,0 +1,136 @@
+"""What the extra fields of a passdb mean when it gives them (features E.3)."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from pydovecot.authdb import networks, userdb_fields
+from pydovecot.authdb.request import AuthRequest
+from pydovecot.password import schemes
+from pydovecot.password.schemes import Stored
+from pydovecot.password.secret import HIDDEN
+
+Log = Callable[[str], None]
+# Fields that hold a stored or plain password: never shown in debug lines.
+SECRET_FIELDS: Final = frozenset({"password", "password_noscheme", "pass"})
+
+
+def apply(request: AuthRequest, name: str, value: str, default_scheme: str, info: Log) -> None:
+    """Take one extra field. `info` logs why a check fails; the lookup then fails at its end."""
+    handler = _HANDLERS.get(name)
+    if handler is not None:
+        handler(request, name, value, default_scheme, info)
+    elif name.startswith("userdb_"):
+        _userdb(request, name, value)
+    elif name:
+        request.extra.add(name, value)
+
+
+def apply_all(request: AuthRequest, pairs: Iterable[tuple[str, str]], default_scheme: str, info: Log) -> None:
+    """`apply` for several fields."""
+    for name, value in pairs:
+        apply(request, name, value, default_scheme, info)
+
+
+def split_words(text: str) -> list[tuple[str, str]]:
+    """`name=value` words separated by blanks, as in args, default_fields and passwd-file lines."""
+    pairs = []
+    for word in text.split():
+        name, _, value = word.partition("=")
+        if name:
+            pairs.append((name, value))
+    return pairs
+
+
+def shown(name: str, value: str) -> str:
+    """`name=value` for a debug line."""
+    return f"{name}={HIDDEN if name in SECRET_FIELDS else value}"
+
+
+def _password(request: AuthRequest, _name: str, value: str, default_scheme: str, _info: Log) -> None:
+    request.stored = schemes.parse(value.encode("utf-8", "surrogateescape"), default_scheme)
+
+
+def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, _info: Log) -> None:
+    request.stored = Stored("PLAIN", "", value.encode("utf-8", "surrogateescape"))
+
+
+def _user(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+    """user, username (the part before @) and domain: the user becomes somebody else."""
+    if not value:
+        return
+    old = request.user or ""
+    local, _, domain = old.partition("@")
+    if name == "username":
+        value = f"{value}@{domain}" if domain and "@" not in value else value
+    elif name == "domain":
+        value = f"{local}@{value}"
+    request.user = value
+    request.extra.add("user", value, hidden=True)
+
+
+def _login_user(request: AuthRequest, _name: str, value: str, _scheme: str, _info: Log) -> None:
+    if value:
+        request.requested_login_user = value
+
+
+def _allow_nets(request: AuthRequest, name: str, value: str, _scheme: str, info: Log) -> None:
+    address = (request.real_rip or request.rip) if name == "allow_real_nets" else request.rip
+    request.extra.add(name, value, hidden=True)
+    allowed, bad = networks.matches(address, value)
+    for word in bad:
+        info(f"{name}: Invalid network '{word}'")
+    if allowed:
+        return
+    if not address:
+        info(f"{name} check failed: Remote IP not known and 'local' missing")
+    else:
+        info(f"{name} check failed: IP {address} not in allowed networks")
+    request.failed = True
+
+
+def _fail(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+    request.failed = True
+    request.extra.add(name, value, hidden=True)
+
+
+def _nopassword(request: AuthRequest, name: str, value: str, _scheme: str, info: Log) -> None:
+    """Any password is right, unless one is stored as well: that must be a mistake."""
+    if request.stored is not None and request.stored.text:
+        info("nopassword set but password is non-empty")
+        return
+    request.stored = None
+    request.extra.add(name, value, hidden=True)
+
+
+def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+    request.extra.add(name, value, hidden=True)
+    request.extra.add("nopassword", "y", hidden=True)
+
+
+def _userdb(request: AuthRequest, name: str, value: str) -> None:
+    request.extra.add(name, value, hidden=True)
+    request.userdb_prefetched = True
+    userdb_fields.apply(request, name[len("userdb_") :], value)
+
+
+def _passdb_import(request: AuthRequest, _name: str, value: str, default_scheme: str, info: Log) -> None:
+    for imported, text in (pair.partition("=")[::2] for pair in value.split("\t")):
+        if imported and imported != "passdb_import":
+            apply(request, imported, text, default_scheme, info)
+
+
+Handler = Callable[[AuthRequest, str, str, str, Log], None]
+_HANDLERS: Final[dict[str, Handler]] = {
+    "password": _password,
+    "password_noscheme": _password_noscheme,
+    "user": _user,
+    "username": _user,
+    "domain": _user,
+    "login_user": _login_user,
+    "allow_nets": _allow_nets,
+    "allow_real_nets": _allow_nets,
+    "fail": _fail,
+    "nopassword": _nopassword,
+    "noauthenticate": _noauthenticate,
+    "passdb_import": _passdb_import,
+}

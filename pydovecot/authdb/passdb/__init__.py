@@ -1,0 +1,1 @@
+"""passdb drivers, one a file."""

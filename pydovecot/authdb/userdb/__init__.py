@@ -1,0 +1,1 @@
+"""userdb drivers, one a file."""

@@ -1,0 +1,31 @@
+"""userdb static: uid, gid, home and any field, the same for everybody (features E-34)."""
+
+from collections.abc import Iterator
+
+from pydovecot.authdb import extra, userdb_fields
+from pydovecot.authdb.driver import DriverWorld
+from pydovecot.authdb.log import DbLog
+from pydovecot.authdb.request import AuthRequest
+from pydovecot.authdb.result import UserResult
+
+
+class StaticUserdb:
+    """`args = uid=vmail gid=vmail home=/srv/mail/%d/%n [allow_all_users=yes]`."""
+
+    driver = "static"
+    blocking = False
+    cache_key = ""
+
+    def __init__(self, args: str, _world: DriverWorld) -> None:
+        fields = extra.split_words(args)
+        self.checks_passdb = ("allow_all_users", "yes") not in fields
+        self._fields = [(name, value) for name, value in fields if name != "allow_all_users"]
+
+    def lookup(self, request: AuthRequest, log: DbLog) -> UserResult:
+        request.userdb_fields()
+        for name, value in self._fields:
+            userdb_fields.apply(request, name, request.expand(value))
+        return UserResult.OK
+
+    def users(self) -> Iterator[str] | None:
+        return None
