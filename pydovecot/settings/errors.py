@@ -43,7 +43,8 @@ def _lines(problems: tuple[Problem, ...]) -> Iterable[str]:
             yield f"{problem.message()} ({problem.hint})"
         else:
             yield problem.message()
-            yield f"{problem.file} line {problem.line}: {problem.hint}"
+            where = f" line {problem.line}" if problem.line else ""
+            yield f"{problem.file}{where}: {problem.hint}"
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

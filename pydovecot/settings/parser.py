@@ -369,6 +369,9 @@ class Parser:
             if frame.is_filter and frame.section is not None and name in frame.section.values:
                 return frame.section.values[name].text
         found = self.tree.root.values.get(name)
+        if found is None and name == "protocols" and self.here()[0].endswith(".protocol"):
+            # Debian's packages bring one such file each and build Dovecot with no protocols by default.
+            return ""
         return found.text if found else known.default
 
     def _warn_global(self, key: str) -> None:

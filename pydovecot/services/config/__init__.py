@@ -1,0 +1,1 @@
+"""The config service: parses dovecot.conf and tells other processes their settings."""

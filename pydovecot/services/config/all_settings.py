@@ -1,0 +1,45 @@
+"""Which settings this code reads: the settings modules of all owners, in one table.
+
+The only module that imports upwards and sideways, and the only one that knows all owners. `known` decides
+what may be written; this table decides what has an effect. A test holds that both say the same.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+from typing import Final
+
+from pydovecot.authdb import settings as authdb
+from pydovecot.login import settings as login
+from pydovecot.services.config import settings as config
+from pydovecot.services.imap import settings as imap
+from pydovecot.services.pop3 import settings as pop3
+from pydovecot.settings.declare import Settings
+from pydovecot.storage import settings as storage
+
+OWNERS: Final[tuple[ModuleType, ...]] = (authdb, config, imap, login, pop3, storage)
+
+# Plugins that mail_plugins may name.
+PLUGINS: Final[frozenset[str]] = frozenset()
+
+
+def classes() -> Iterator[type[Settings]]:
+    """All declared settings classes."""
+    for module in OWNERS:
+        for member in vars(module).values():
+            if not (isinstance(member, type) and issubclass(member, Settings)):
+                continue
+            # Imported ones belong to another owner.
+            if member.__module__ == module.__name__:
+                yield member
+
+
+@cache
+def implemented() -> dict[str, frozenset[str]]:
+    """Names of settings with an effect: "" has the global ones, "passdb" those of its sections."""
+    found: dict[str, set[str]] = {"": {"mail_plugins"}}
+    for cls in classes():
+        found.setdefault(cls.section, set()).update(cls.declared)
+    names = {section: frozenset(members) for section, members in found.items()}
+    names["mail_plugins"] = PLUGINS
+    return names
