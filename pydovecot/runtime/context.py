@@ -43,6 +43,7 @@ class Context(Protocol):
     shutdown_clients: bool  # the setting: idle clients are sent away when `closing`
     argv: tuple[str, ...]  # words after the role's name in `executable =`
     base_dir: str  # as the outside sees it
+    config_file: str  # the main configuration file
     listeners: Sequence[Listener]  # what was inherited, pipes included
     log_target: LogTarget  # for the log service
 

@@ -39,6 +39,7 @@ class Process:
         self.shutdown_clients = params.shutdown_clients
         self.argv = params.argv
         self.base_dir = params.base_dir
+        self.config_file = params.config_file
         self.log_target = params.log
         self.listeners: Sequence[Listener] = params.listeners
         self.state: Any = None
