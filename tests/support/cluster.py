@@ -1,0 +1,161 @@
+"""Our server as a whole: the real process tree in a temporary directory on free ports.
+
+    with Cluster("verbose_proctitle = yes\\n") as cluster:
+        imaplib.IMAP4("127.0.0.1", cluster.imap).login("anyone", "wonder")
+
+The same configuration and the same attributes as DovecotInstance. Runs as whoever runs the tests, or, when that
+is root, as an ordinary user with `ordinary_user=True`.
+"""
+
+import contextlib
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from tests.support.ports import wait_for_greeting
+from tests.support.serverconf import ServerDir, render
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+STOP_SECS = 20
+ORDINARY_USER = "nobody"
+
+
+class Cluster:
+    """pydovecot on a `ServerDir`."""
+
+    name = "ours"
+
+    def __init__(
+        self,
+        extra: str = "",
+        *,
+        static_users: bool = True,
+        place: ServerDir | None = None,
+        ordinary_user: bool = False,
+    ) -> None:
+        self.place = place or ServerDir.make()
+        self.extra = extra
+        self._static_users = static_users
+        self._process: subprocess.Popen[bytes] | None = None
+        self._user: int | None = None
+        self._group: int | None = None
+        if ordinary_user and os.geteuid() == 0:
+            entry = pwd.getpwnam(ORDINARY_USER)
+            self._user, self._group = entry.pw_uid, entry.pw_gid
+            self.place.mail_uid, self.place.mail_gid = entry.pw_uid, entry.pw_gid
+            os.chown(self.place.root, entry.pw_uid, entry.pw_gid)
+            os.chown(self.place.root / "mail", entry.pw_uid, entry.pw_gid)
+
+    @property
+    def imap(self) -> int:
+        return self.place.imap
+
+    @property
+    def imaps(self) -> int:
+        return self.place.imaps
+
+    @property
+    def pop3(self) -> int:
+        return self.place.pop3
+
+    @property
+    def pop3s(self) -> int:
+        return self.place.pop3s
+
+    @property
+    def conf(self) -> Path:
+        return self.place.root / "dovecot.conf"
+
+    @property
+    def master_pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def write_conf(self, extra: str | None = None) -> None:
+        """(Re)write dovecot.conf; call `reload` after it."""
+        if extra is not None:
+            self.extra = extra
+        self.conf.write_text(render(self.place, self.extra, static_users=self._static_users))
+        self.conf.chmod(0o644)
+
+    def start(self, env: dict[str, str] | None = None) -> "Cluster":
+        """Start and wait until the IMAP and POP3 ports greet."""
+        self.write_conf()
+        with (self.place.root / "stderr").open("ab") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pydovecot.cli.pydovecot", "-F", "-c", str(self.conf)],
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                env={**os.environ, **(env or {})},
+                user=self._user,
+                group=self._group,
+                extra_groups=[] if self._user is not None else None,
+            )
+        try:
+            wait_for_greeting(self.imap)
+            wait_for_greeting(self.pop3)
+        except TimeoutError as exc:
+            problems = (self.place.root / "stderr").read_text() + self.place.log_text()
+            self.stop()
+            raise AssertionError(f"pydovecot did not start: {problems}") from exc
+        return self
+
+    def reload(self) -> None:
+        """SIGHUP."""
+        self._send(signal.SIGHUP)
+        time.sleep(0.2)
+
+    def _send(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def pids(self, service: str) -> list[int]:
+        """Processes of one service, from their titles."""
+        title = f"pydovecot/{service}".encode()
+        found = []
+        children = Path(f"/proc/{self.master_pid}/task/{self.master_pid}/children").read_text()
+        for pid in map(int, children.split()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].split(b" ")
+                if words[0] == title:
+                    found.append(pid)
+        return found
+
+    def wait_log(self, text: str, seconds: float = 10.0) -> None:
+        """Wait for a line in the log."""
+        end = time.monotonic() + seconds
+        while text not in self.place.log_text():
+            if time.monotonic() > end:
+                raise AssertionError(f"not logged: {text}\n{self.place.log_text()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop the server, keep its files."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(STOP_SECS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def close(self) -> None:
+        """Stop the server and remove its files."""
+        self.stop()
+        self.place.close()
+
+    def __enter__(self) -> "Cluster":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
