@@ -9,6 +9,7 @@ from typing import Final
 
 from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
 from pydovecot.services.pop3.connection import Pop3Connection
+from pydovecot.services.pop3.lock import SessionLock, lock_of
 from pydovecot.services.pop3.session import Session
 from pydovecot.services.pop3.settings import Pop3Settings
 from pydovecot.storage.drivers.registry import open_store
@@ -30,21 +31,28 @@ def serve(session: MailSession) -> None:
     settings = session.settings.get(Pop3Settings)
     user = StorageUser(session.username, session.home, "pop3", dict(session.variables))
     store = open_store(user, session.settings)
-    connection = Pop3Connection(
-        lambda: Session(store, settings, session.event), settings, session.event, _internal_error
-    )
+    lock = lock_of(user, session.settings) if settings.pop3_lock_session else None
+
+    def open_session() -> Session:
+        if lock is not None:
+            lock.acquire()
+        return Session(store, settings, session.event)
+
+    connection = Pop3Connection(open_session, settings, session.event, _internal_error)
     try:
-        _Stream(session, connection).run()
+        _Stream(session, connection, lock).run()
     finally:
         connection.close("Connection closed")
+        if lock is not None:
+            lock.release()
         store.close()
 
 
 class _Stream:
     """The loop of one client. Input is read only when all answers are out: a slow reader slows itself."""
 
-    def __init__(self, session: MailSession, connection: Pop3Connection) -> None:
-        self._session, self._connection = session, connection
+    def __init__(self, session: MailSession, connection: Pop3Connection, lock: SessionLock | None) -> None:
+        self._session, self._connection, self._lock = session, connection, lock
         sock = session.sock
         self._in_fd = sock.fileno() if sock is not None else 0
         self._write: Callable[[bytes], None]
@@ -90,6 +98,8 @@ class _Stream:
         if not data:
             connection.close("Connection closed")
             return
+        if self._lock is not None:
+            self._lock.touch()
         self._send(connection.feed(data))
 
     def _readable(self, timeout: float) -> bool:
