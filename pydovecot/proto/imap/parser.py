@@ -132,7 +132,7 @@ class Parser:
             self._skipping = False
             kept, self._kept = self._kept, b""
             return kept
-        return line[:-1] if line.endswith(b"\r") else line
+        return line.rstrip(b"\r")
 
     def _drop_partial_line(self) -> None:
         """Keep the first bytes (tag and name are in there) so that the error can be told."""

@@ -41,7 +41,7 @@ class ImapConnection:
         self.reason = "Connection closed"  # for the log
         self.bytes_in = 0
         self.bytes_out = 0
-        self.command = ""  # running or last
+        self.running = ""  # the command that runs
         self.idling = False  # IDLE runs: the mailbox is to be watched
         self._parser = Parser(
             session.settings.imap_max_line_length,
@@ -51,6 +51,9 @@ class ImapConnection:
         )
         self._woken = False
         self._bad_commands = 0
+        self._finished = ("", 0.0)  # the last command and when
+        self._started = 0.0
+        self._bytes_before = (0, 0)  # in and out as the running command began
         self._last_input = session.world.monotonic()
         self._last_output = self._last_input
         self._waited = 0.0  # for input, within the running command
@@ -85,14 +88,15 @@ class ImapConnection:
         elif now - self._last_input >= IDLE_TIMEOUT_SECS:
             yield self.bye("Disconnected for inactivity.", "Disconnected for inactivity")
 
-    def deadline(self) -> float:
-        """When `tick` is due, by `world.monotonic`."""
+    def deadline(self, watched: bool = False) -> float:
+        """When `tick` is due, by `world.monotonic`. `watched`: `wakeup` will be called on every change."""
         if not self.idling:
             return self._last_input + IDLE_TIMEOUT_SECS
         settings = self.session.settings
+        check = IDLE_TIMEOUT_SECS if watched else max(1, settings.mailbox_idle_check_interval)
+        due = self.session.world.monotonic() + check
         notify = settings.imap_idle_notify_interval
-        check = self.session.world.monotonic() + max(1, settings.mailbox_idle_check_interval)
-        return min(self._last_output + notify, check) if notify else check
+        return min(self._last_output + notify, due) if notify else due
 
     def bye(self, text: str, reason: str = "") -> bytes:
         """End the session from our side."""
@@ -100,9 +104,25 @@ class ImapConnection:
         self.reason = reason or text
         return self._sent(b"* BYE %b\r\n" % text.encode())
 
-    def disconnected(self) -> None:
-        """The client is gone: whatever runs is broken off, in a known order."""
+    def disconnected(self, why: str = "") -> None:
+        """The client is gone: whatever runs is broken off. `why`: what the system said, for the log."""
         self.closed = True
+        words = f"Connection closed: {why}" if why else "Connection closed"
+        self.reason = f"{words} ({self._history()})"
+
+    def _history(self) -> str:
+        """What the client was doing, as Dovecot's log says it."""
+        now = self.session.world.monotonic()
+        if self.running:
+            came = self.bytes_in - self._bytes_before[0]
+            went = self.bytes_out - self._bytes_before[1]
+            spent = now - self._started - self._waited
+            return (
+                f"{self.running} running for {spent:.3f} + waiting input for {self._waited:.3f} secs, "
+                f"{came} B in + {went} B out, state=wait-input"
+            )
+        name, when = self._finished
+        return f"{name} finished {now - when:.3f} secs ago" if name else "No commands sent"
 
     def close(self) -> None:
         """End the running command (an unfinished APPEND leaves nothing) and give the mailbox back."""
@@ -149,22 +169,27 @@ class ImapConnection:
         return b"* BYE %b\r\n" % text.encode()
 
     def _command(self, command: Command) -> _Pump:
-        started = self.session.world.monotonic()
+        started = self._started = self.session.world.monotonic()
         self._waited = 0.0
-        self.command = command.name.decode("latin-1")
+        self._bytes_before = (self.bytes_in, self.bytes_out)
+        self.running = command.name.decode("latin-1")
         verb = COMMANDS.get(command.name)
         if verb is None:
-            answer = bad(f"Error in IMAP command {self.command}: Unknown command")
+            answer = bad(f"Error in IMAP command {self.running}: Unknown command")
         elif verb.selected and self.session.view is None:
             answer = bad("No mailbox selected")
             if command.stream is not None:
                 self._parser.abandon(sent=not command.stream.sync)
         else:
             answer = yield from self._attempt(verb, command)
+        self._finished = (self.running, self.session.world.monotonic())
+        self.running = ""
         if self.session.logged_out:
             self.closed = True
             self.reason = "Logged out"
         yield from self._answer(command.tag, answer, started)
+        if self.session.farewell and not self.closed:
+            yield self._goodbye(self.session.farewell)
 
     def _attempt(self, verb: Verb, command: Command) -> Generator[bytes | _Wait, None, Tagged]:
         """Run one command; every failure becomes an answer here and nowhere else."""
@@ -177,7 +202,7 @@ class ImapConnection:
             conversation = verb.run(self.session, args)
             return (yield from self._converse(conversation, command.stream))
         except BadSyntax as exc:
-            return bad(f"Error in IMAP command {self.command}: {exc.text}")
+            return bad(f"Error in IMAP command {self.running}: {exc.text}")
         except UserError as exc:
             return refusal(exc, verb.missing)
         except Exception as exc:  # noqa: BLE001 - the command edge: log once, answer NO, keep the session
@@ -188,7 +213,7 @@ class ImapConnection:
         if isinstance(exc, InternalError):
             event.error(str(exc))
         else:
-            event.exception(f"{self.command}: {type(exc).__name__}: {exc}", exc)
+            event.exception(f"{self.running} failed", exc)
         now = datetime.fromtimestamp(self.session.world.now()).strftime("%Y-%m-%d %H:%M:%S")
         text = f"Internal error occurred. Refer to server log for more information. [{now}]"
         return no(text, b"SERVERBUG")

@@ -30,6 +30,13 @@ def parse_flags(args: Sequence[Arg]) -> FlagSet:
     return FlagSet(system, frozenset(keywords))
 
 
+def check_keywords(flags: FlagSet, longest: int) -> FlagSet:
+    """The flags, unless one is longer than mail_max_keyword_length."""
+    if any(len(name) > longest for name in flags.keywords):
+        raise UserError(Code.CANNOT, "Keyword length too long")
+    return flags
+
+
 def _keyword(name: bytes) -> str:
     if not _KEYWORD.fullmatch(name):
         raise UserError(Code.CANNOT, "Invalid characters in keyword")

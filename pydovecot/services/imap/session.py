@@ -49,7 +49,9 @@ class Session:
     world: World = field(default_factory=World)
     view: View | None = None
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
+    max_keyword_length: int = 50
     logged_out: bool = False
+    farewell: str = ""  # the session must end after this command: the text of BYE
     stats: Stats = field(default_factory=Stats)
 
     @property

@@ -15,7 +15,7 @@ from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, BadSyntax, Liter
 from pydovecot.proto.imap.tokens import arguments
 from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.dates import parse_date_time
-from pydovecot.services.imap.flags import parse_flags
+from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Need, no, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
@@ -36,10 +36,14 @@ class Head:
 
 def parse(cursor: Cursor) -> Piece:
     """Only reached without any literal, so the message is missing."""
-    name = cursor.required()
-    mailboxes.decode(name)
-    _head(cursor)
-    raise BadSyntax("Missing message size")
+    mailboxes.decode(cursor.required())
+    raise _no_message(cursor)
+
+
+def _no_message(cursor: Cursor) -> BadSyntax:
+    """The line ended without a literal; flags may have been there."""
+    cursor.optional_list()
+    return BadSyntax("Invalid arguments" if cursor.more() else "Missing message size")
 
 
 def _head(cursor: Cursor) -> Head:
@@ -71,7 +75,7 @@ def run(session: Session, args: Piece) -> Conversation:
             head = _head(Cursor(head_args))
             if literal.size == 0:
                 return no("Can't save a zero byte message")
-            save.begin(head.flags, head.received)
+            save.begin(check_keywords(head.flags, session.max_keyword_length), head.received)
             yield from _message(save, literal)
             save.finish()
             text, literal = yield Need.PIECE
@@ -105,8 +109,7 @@ def _mailbox(
     name = cursor.astring(MISSING_ARGUMENTS)
     rest = list(cursor.rest())
     if literal is None:
-        _head(Cursor(rest))
-        raise BadSyntax("Missing message size")
+        raise _no_message(Cursor(rest))
     return name, rest, literal
 
 

@@ -15,5 +15,6 @@ def run(session: Session, name: str) -> Conversation:
     session.store.delete(name)
     if selected:
         session.close_view()
+        session.farewell = "Selected mailbox was deleted, have to disconnect."
     yield from ()
     return ok("Delete completed")

@@ -9,7 +9,7 @@ from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
-from pydovecot.services.imap.flags import parse_flags
+from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Tagged, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync, tell_modseqs
@@ -75,6 +75,7 @@ def run(session: Session, args: Args) -> Conversation:
         return ok("Store ignored with read-only mailbox")
     done = StoreResult(SeqSet())
     if seqs:
+        check_keywords(args.flags, session.max_keyword_length)
         done = view.store(seqs, args.op, args.flags, unchanged_since=args.unchanged_since, silent=args.silent)
         if args.flags.system & Flag.DELETED and args.op is not StoreOp.REMOVE:
             session.stats.deleted += len(done.changed)
