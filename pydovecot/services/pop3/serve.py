@@ -1,7 +1,6 @@
 """Moves bytes between a client's socket and its Pop3Connection, with the clocks of a session."""
 
 import os
-import select
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -80,10 +79,10 @@ class _Stream:
 
     def _turn(self) -> None:
         """Wait for the client, the clock or the master, and do what is due."""
-        connection = self._connection
+        session, connection = self._session, self._connection
         quiet_since = time.monotonic()
-        while not self._readable(COMMIT_SECS if connection.unsaved else IDLE_SECS):
-            if self._stopping():
+        while not session.wait_readable((self._in_fd,), COMMIT_SECS if connection.unsaved else IDLE_SECS):
+            if session.stopping:
                 line = "[SYS/TEMP] Server shutting down."
                 self._last_word(connection.goodbye(line, "Server shutting down."))
                 return
@@ -101,16 +100,6 @@ class _Stream:
         if self._lock is not None:
             self._lock.touch()
         self._send(connection.feed(data))
-
-    def _readable(self, timeout: float) -> bool:
-        context = self._session.context
-        if context is None:
-            return bool(select.select([self._in_fd], [], [], timeout)[0])
-        return bool(context.wait_readable((self._in_fd,), timeout))
-
-    def _stopping(self) -> bool:
-        context = self._session.context
-        return context is not None and context.stopping
 
     def _send(self, chunks: Iterable[bytes]) -> None:
         """Write answers; small ones together."""
