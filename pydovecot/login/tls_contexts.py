@@ -58,7 +58,7 @@ class TlsContexts:
             if len(self._contexts) >= MAX_CONTEXTS:
                 self._contexts.clear()
             self._contexts[config] = self._make(config)
-        # Nearly all connections share one settings object; hashing keys for each would cost more than TLS state.
+        # Nearly all connections share one settings object; hashing its keys each time would be a waste.
         self._last_settings, self._last_context = settings, self._contexts[config]
         return self._last_context
 

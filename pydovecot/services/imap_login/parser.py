@@ -97,17 +97,14 @@ def step(buffer: bytearray, command: Command) -> bool | bytes:
             if not _literal_body(buffer, command):
                 return False
             continue
-        while buffer and buffer[0] == 0x20:
-            del buffer[0]
+        _skip_blanks(buffer, command)
         if not buffer:
             return False
         first = buffer[0]
         if first in b"\r\n":
-            if not _line_end(buffer):
-                return False
             if command.depth:
                 raise Bad("Missing ')'")
-            return True
+            return _line_end(buffer)
         if first == 0x7B:
             reply = _literal_head(buffer, command)
             if reply is None:
@@ -116,6 +113,16 @@ def step(buffer: bytearray, command: Command) -> bool | bytes:
                 return reply
         elif not _argument(buffer, command, first):
             return False
+
+
+def _skip_blanks(buffer: bytearray, command: Command) -> None:
+    """Blanks before an argument; they count, so that a line of blanks ends too."""
+    blanks = len(buffer) - len(buffer.lstrip(b" "))
+    if blanks:
+        del buffer[:blanks]
+        command.size += blanks
+        if command.size > MAX_COMMAND_BYTES:
+            raise Bad("IMAP command line too large")
 
 
 def _argument(buffer: bytearray, command: Command, first: int) -> bool:
@@ -190,14 +197,14 @@ def _literal_head(buffer: bytearray, command: Command) -> bytes | None:
         if length == len(buffer) and length <= 32:
             return None
         raise Bad("Invalid literal size")
-    digits = found[1]
+    digits, synchronised = found[1], not found[2]  # before the buffer moves under the match
     if len(digits) > 10 or int(digits) > MAX_COMMAND_BYTES - command.size - len(found[0]):
         raise Bad("Literal size too large", fatal=True)
     command.literal = int(digits)
     command.size += len(found[0])
     command.after_literal_head = True
     del buffer[: found.end()]
-    return b"" if found[2] else b"+ OK\r\n"
+    return b"+ OK\r\n" if synchronised else b""
 
 
 def _literal_body(buffer: bytearray, command: Command) -> bool:

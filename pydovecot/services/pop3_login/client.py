@@ -95,7 +95,7 @@ class Pop3LoginClient(LoginClient):
         out = ["+OK\r\n", CAPABILITIES]
         if self.tls_possible:
             out.append("STLS\r\n")
-        if self.plaintext_allowed:
+        if self.secured or not self.login_settings.disable_plaintext_auth:
             out.append("USER\r\n")
         out.append(" ".join(["SASL", *self.advertised()]) + "\r\n.\r\n")
         self.host.send("".join(out).encode())
