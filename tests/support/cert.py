@@ -60,4 +60,6 @@ def shared_certificate() -> CertFiles:
     folder = Path(tempfile.mkdtemp(prefix="pdcert"))
     atexit.register(shutil.rmtree, folder, True)
     folder.chmod(0o755)
-    return make_certificate(folder)
+    files = make_certificate(folder)
+    files.key.chmod(0o644)  # servers that run as somebody else read it too
+    return files

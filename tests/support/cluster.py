@@ -3,8 +3,8 @@
     with Cluster("verbose_proctitle = yes\\n") as cluster:
         imaplib.IMAP4("127.0.0.1", cluster.imap).login("anyone", "wonder")
 
-The same configuration and the same attributes as DovecotInstance. Runs as whoever runs the tests, or, when that
-is root, as an ordinary user with `ordinary_user=True`.
+The same configuration and the same attributes as DovecotInstance. Runs as whoever runs the tests, or, when that is
+root, as an ordinary user with `ordinary_user=True`.
 """
 
 import contextlib
@@ -17,12 +17,12 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from tests.support.ordinary import ORDINARY_USER, python_for_everyone
 from tests.support.ports import wait_for_greeting
 from tests.support.serverconf import ServerDir, render
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOP_SECS = 20
-ORDINARY_USER = "nobody"
 
 
 class Cluster:
@@ -86,13 +86,14 @@ class Cluster:
     def start(self, env: dict[str, str] | None = None) -> "Cluster":
         """Start and wait until the IMAP and POP3 ports greet."""
         self.write_conf()
+        python, more = ([sys.executable], {}) if self._user is None else python_for_everyone()
         with (self.place.root / "stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pydovecot.cli.pydovecot", "-F", "-c", str(self.conf)],
+                [*python, "-m", "pydovecot.cli.pydovecot", "-F", "-c", str(self.conf)],
                 cwd=REPOSITORY,
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, **more, **(env or {})},
                 user=self._user,
                 group=self._group,
                 extra_groups=[] if self._user is not None else None,
