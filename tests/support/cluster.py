@@ -3,8 +3,8 @@
     with Cluster("verbose_proctitle = yes\\n") as cluster:
         imaplib.IMAP4("127.0.0.1", cluster.imap).login("anyone", "wonder")
 
-The same configuration and the same attributes as DovecotInstance. Runs as whoever runs the tests; when that is
-root, `ordinary_user=True` makes it run as somebody else.
+The same configuration and the same attributes as DovecotInstance. Runs as whoever runs the tests; when that
+is root, `ordinary_user=True` makes it run as somebody else.
 """
 
 import contextlib
