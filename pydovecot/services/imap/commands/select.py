@@ -17,7 +17,12 @@ class Args:
     condstore: bool
 
 
-def parse(cursor: Cursor) -> Args:
+def parse(cursor: Cursor) -> Cursor:
+    """Read later: SELECT ends the selected state whatever its arguments are worth, as in Dovecot."""
+    return cursor
+
+
+def _args(cursor: Cursor) -> Args:
     name = cursor.astring()
     condstore = False
     for param in cursor.optional_list() or ():
@@ -29,17 +34,18 @@ def parse(cursor: Cursor) -> Args:
     return Args(mailboxes.decode(name), condstore)
 
 
-def run(session: Session, args: Args) -> Conversation:
-    return (yield from _open(session, args, readonly=False))
+def run(session: Session, cursor: Cursor) -> Conversation:
+    return (yield from _open(session, cursor, readonly=False))
 
 
-def examine(session: Session, args: Args) -> Conversation:
-    return (yield from _open(session, args, readonly=True))
+def examine(session: Session, cursor: Cursor) -> Conversation:
+    return (yield from _open(session, cursor, readonly=True))
 
 
-def _open(session: Session, args: Args, *, readonly: bool) -> Conversation:
+def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
     if session.close_view():
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
+    args = _args(cursor)
     view = session.store.open(args.mailbox, readonly=readonly, keep_recent=readonly)
     if args.condstore:
         session.condstore = True
