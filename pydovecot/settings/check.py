@@ -97,7 +97,8 @@ def _walk(path: str, section: Section) -> Iterator[tuple[str, Section, str, Valu
 
 def _findings(root: Section) -> Iterator[Finding]:
     whole = effective(root)
-    for check in (_words, _numbers, _auth, _databases, _namespaces, _master, _services, _listeners):
+    groups = (_words, _numbers, _auth, _databases, _namespaces, _master, _services, _exporters, _listeners)
+    for check in groups:
         yield from check(whole)
 
 
@@ -267,6 +268,28 @@ def _services(root: Effective) -> Iterator[Finding]:
         if service.text("drop_priv_before_exec") == "yes" and service.text("chroot"):
             text = f"{name}: drop_priv_before_exec=yes can't be used with chroot"
             yield text, service.value("drop_priv_before_exec")
+
+
+def _exporters(root: Effective) -> Iterator[Finding]:
+    for metric in root.children("metric"):
+        if not metric.title:
+            yield "Metric name can't be empty", _place(metric)
+        if not metric.text("filter"):
+            text = f"metric {metric.title} {{ filter }} is empty - will not match anything"
+            yield text, _place(metric)
+    for exporter in root.children("event_exporter"):
+        if not exporter.title:
+            yield "Exporter name can't be empty", _place(exporter)
+        form, transport = exporter.text("format"), exporter.text("transport")
+        if form not in words.EXPORT_FORMATS:
+            yield f"Unknown exporter format '{form}'" if form else "Exporter format name can't be empty", (
+                exporter.value("format") or _place(exporter)
+            )
+        elif transport not in words.EXPORT_TRANSPORTS:
+            what = f"Unknown transport type '{transport}'"
+            yield what if transport else "Exporter transport name can't be empty", (
+                exporter.value("transport") or _place(exporter)
+            )
 
 
 def _listeners(root: Effective) -> Iterator[Finding]:

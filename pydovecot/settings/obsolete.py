@@ -225,7 +225,7 @@ def _listen(parser: "Parser", key: str, value: str) -> None:
     tls = "s" if key == "ssl_listen" else ""
     if not value:
         return
-    protocols = [name for name in _applies_to(parser) if not (tls and name == "sieve")]
+    protocols = [name for name in _applies_to(parser) if name != "sieve"]  # as in Dovecot
     if _has_port(value):
         _warn(parser, f"{key}=..:port has been replaced by service {{ inet_listener {{ port }} }}")
         value, _, port = value.rpartition(":")

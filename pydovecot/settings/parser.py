@@ -330,7 +330,7 @@ class Parser:
         except BadValue as exc:
             self.error(str(exc))
             return
-        section.values[key] = Value(normal, file, number, path)
+        section.values[key] = Value(normal, file, number, path, section.values.get(key))
 
     def _store(self, section: Section, key: str, value: str) -> None:
         """Set a value that stands for an obsolete one."""
@@ -340,12 +340,14 @@ class Parser:
         except BadValue as exc:
             self.error(str(exc))
             return
-        section.values[key] = Value(text, *self.here())
+        section.values[key] = Value(text, *self.here(), before=section.values.get(key))
 
     def _variables(self, key: str, text: str) -> str | None:
         """Replace $names; without `expand` only the setting's own, so that doveconf -n can be read back."""
         words = []
         for word in text.split(" "):
+            if not word:
+                continue
             name = word[1:]
             if not word.startswith("$") or not (self.expand or name == key):
                 words.append(word)

@@ -5,7 +5,7 @@ holds that both agree.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydovecot.settings import kinds, known
@@ -15,13 +15,14 @@ from pydovecot.settings.known import sections as rows
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One setting. `unset`: without a default, so it is printed only when somebody set it."""
+    """One setting. `unset` ones are printed only when somebody set them; `tuning` ones by -s too."""
 
     name: str
     kind: str
     default: str
     choices: tuple[str, ...] = ()
     unset: bool = False
+    tuning: bool = False
     since_22_only: bool = False
 
     def normal(self, text: str) -> str:
@@ -69,10 +70,10 @@ _NORMAL: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def _field(row: tuple[str, ...], *, unset: bool = False, since_22_only: bool = False) -> Field:
+def _field(row: tuple[str, ...], *, unset: bool = False, tuning: bool = False, old: bool = False) -> Field:
     choices = tuple(row[3].split(":")) if len(row) > 3 else ()
-    made = Field(row[0], row[1], row[2], choices, unset, since_22_only)
-    return Field(row[0], row[1], made.normal(row[2]), choices, unset, since_22_only)
+    made = Field(row[0], row[1], row[2], choices, unset or tuning or old, tuning, old)
+    return replace(made, default=made.normal(row[2]))
 
 
 def _fields(*groups: tuple[rows.Rows, bool]) -> dict[str, Field]:
@@ -80,8 +81,9 @@ def _fields(*groups: tuple[rows.Rows, bool]) -> dict[str, Field]:
 
 
 def _root() -> SectionType:
-    fields = _fields((known.ROWS, False), (known.TUNING_ROWS, True), (known.UNSET_ROWS, True))
-    fields.update((row[0], _field(row, unset=True, since_22_only=True)) for row in known.ROWS_22)
+    fields = _fields((known.ROWS, False), (known.UNSET_ROWS, True))
+    fields.update((row[0], _field(row, tuning=True)) for row in known.TUNING_ROWS)
+    fields.update((row[0], _field(row, old=True)) for row in known.ROWS_22)
     mailbox = SectionType("mailbox", _fields((rows.MAILBOX, False)))
     file_listener = _fields((rows.FILE_LISTENER, False))
     listeners = {

@@ -14,13 +14,15 @@ Network = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 class Value:
     """A setting that somebody wrote. `text` is in doveconf's normal form.
 
-    `path` is set for `key = <file`; then `text` is "<file" as written and `read()` has the contents.
+    `path` is set for `key = <file`; then `text` is "<file" as written. `before` is the value that this one
+    replaced in the same section, for whoever explains.
     """
 
     text: str
     file: str
     line: int
     path: str = ""
+    before: "Value | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)

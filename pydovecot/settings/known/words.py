@@ -53,3 +53,5 @@ HASHES: Final = _words("md4 md5 sha1 sha256 sha384 sha512 sha3-256 sha3-512 size
 SPECIAL_USES: Final = frozenset(
     {r"\All", r"\Archive", r"\Drafts", r"\Flagged", r"\Important", r"\Junk", r"\Sent", r"\Trash"}
 )
+EXPORT_FORMATS: Final = _words("none json tab-text")
+EXPORT_TRANSPORTS: Final = _words("drop log http-post file unix")
