@@ -76,13 +76,14 @@ class Toys:
 
     def start(self, env: dict[str, str] | None = None, pass_fds: tuple[int, ...] = ()) -> None:
         """Start the master and wait until it says so."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.echo_roles", str(self.config)],
-            env={**os.environ, **(env or {})},
-            pass_fds=pass_fds,
-            stdin=subprocess.DEVNULL,
-            stderr=open(self.root / "stderr", "ab"),  # noqa: SIM115
-        )
+        with (self.root / "stderr").open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.echo_roles", str(self.config)],
+                env={**os.environ, **(env or {})},
+                pass_fds=pass_fds,
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+            )
         self.wait_log("starting up for")
 
     def log(self) -> str:

@@ -1,7 +1,7 @@
 """A server of toys for tests of the master: it echoes lines, crashes on request, and says who it is.
 
-Run as a program it is a master: `python -m tests.support.echo_roles CONFIG.json` (a settings.master.Configuration
-as JSON; a file that is no JSON is a bad configuration).
+Run as a program it is a master: `python -m tests.support.echo_roles CONFIG.json` (a
+settings.master.Configuration as JSON; a file that is no JSON is a bad configuration).
 """
 
 import asyncio
@@ -81,7 +81,9 @@ def many_full(context: Context) -> None:
 
 
 def one(context: Context, accepted: Accepted) -> None:
-    while context.wait_readable([accepted.sock.fileno()]):
+    while not context.stopping:
+        if not context.wait_readable([accepted.sock.fileno()]):
+            continue
         data = accepted.sock.recv(4096)
         if not data:
             return
@@ -128,8 +130,8 @@ def load(path: str) -> Configuration:
 
 def main() -> int:
     freeze()
-    path = sys.argv[1]
-    return Master(Options(path, ROLES, Reader(load, Configuration.from_json), foreground=True, name="toys")).run()
+    reader = Reader(load, Configuration.from_json)
+    return Master(Options(sys.argv[1], ROLES, reader, foreground=True, name="toys")).run()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ class Loop:
         self._signal_fd = -1
         self._old_mask: set[signal.Signals] = set()
         self._stopped = False
+        self.on_error: Callable[[Exception], None] | None = None
 
     def add_reader(self, fd: int, call: Callable[[], None]) -> None:
         """Call when `fd` is readable or closed."""
@@ -124,11 +125,20 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             call, timer.call = timer.call, None
             if call is not None:
-                call()
+                self._call(call)
         for fd, _mask in events:
             reader = self._readers.get(fd)
             if reader is not None:
-                reader()
+                self._call(reader)
+
+    def _call(self, call: Callable[[], None]) -> None:
+        """A mistake in one call must not end the server when `on_error` is there to tell it."""
+        try:
+            call()
+        except Exception as exc:
+            if self.on_error is None:
+                raise
+            self.on_error(exc)
 
     def _timeout(self, longest: float | None) -> float:
         while self._timers and self._timers[0][2].call is None:

@@ -123,6 +123,7 @@ class Master:
         rundir.write_pid(configuration.base_dir)
         self._register(configuration)
         self._log_through(self.generation)
+        self.loop.on_error = lambda exc: self.world.event.exception("BUG", exc)
         self.loop.catch_signals(SIGNALS, self._signal)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
@@ -241,18 +242,20 @@ class Master:
         self.loop.add_reader(parsing.fd, lambda: self._parsed(parsing))
 
     def _parsed(self, parsing: Parsing) -> None:
+        lines: list[str] = []
+        configuration = None
         try:
             configuration = parsing.readable()
+            if configuration is None:
+                return
         except ConfigFailedError as exc:
-            self._parsing = None
-            self.loop.remove_reader(parsing.fd)
-            self._keep(exc.lines)
-            return
-        if configuration is None:
-            return
+            lines = exc.lines
         self._parsing = None
         self.loop.remove_reader(parsing.fd)
-        if not self.stopping:
+        parsing.close()
+        if lines:
+            self._keep(lines)
+        elif configuration is not None and not self.stopping:
             self._switch(configuration)
 
     def _keep(self, lines: list[str]) -> None:

@@ -56,7 +56,6 @@ class Parsing:
         self._chunks.append(chunk)
         if chunk:
             return None
-        os.close(self.fd)
         data = b"".join(self._chunks).decode("utf-8", "surrogateescape")
         if data.startswith("+"):
             return self._decode(data[1:])
@@ -70,7 +69,12 @@ class Parsing:
                 if configuration is not None:
                     return configuration
         finally:
+            self.close()
             os.waitpid(self.pid, 0)
+
+    def close(self) -> None:
+        """Close `fd`, after its owner stopped watching it."""
+        os.close(self.fd)
 
 
 def _child(reader: Reader, path: str, write: int) -> None:

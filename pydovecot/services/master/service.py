@@ -355,14 +355,23 @@ class Service:
             self.world.write(log, wire.encode_bye(child.pid))
         else:
             text = end.describe(self.name, self.config.vsz_limit)
-            self.world.about(log, Level.FATAL, child.pid, text)
+            if self.config.type == "log":
+                self.world.event.error(text)  # nobody reads its own pipe
+            else:
+                self.world.about(log, Level.FATAL, child.pid, text)
             if self.active:
                 self._failed(no_status)
         if self.config.type == "login" and not self._at_limit():
             self.login_notify(full=False)
         if self.active:
-            self.start_extra()
-            self.listen_start()
+            self._restart()
+
+    def _restart(self) -> None:
+        """Replace what ended: log at once, as lines are waiting for it; others when they are needed."""
+        if self.config.type == "log" and not self.children and not self.create():
+            self.throttle()
+        self.start_extra()
+        self.listen_start()
 
     def _failed(self, at_start: bool) -> None:
         now = int(time.time())
@@ -383,8 +392,7 @@ class Service:
 
     def _throttle_over(self) -> None:
         self._throttle = None
-        self.start_extra()
-        self.listen_start()
+        self._restart()
 
     @property
     def throttle_left(self) -> int:
