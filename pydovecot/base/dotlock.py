@@ -1,0 +1,134 @@
+"""Lock files beside what they protect, understood by Dovecot and by most programs that touch mail.
+
+`path`.lock holds "PID:HOST". A lock is stale when its process is gone (same host), or when the file has not
+changed for `stale` seconds.
+"""
+
+import errno
+import os
+import time
+from types import TracebackType
+from typing import Final
+
+TIMEOUT_SECS: Final = 120  # Dovecot: waits two minutes for dovecot-uidlist.lock
+STALE_SECS: Final = 120  # Dovecot: MAILDIR_DOTLOCK_STALE_TIMEOUT
+MAX_LOCK_FILE: Final = 512  # bytes of PID:HOST worth reading
+_FIRST_WAIT: Final = 0.0005
+_LONGEST_WAIT: Final = 0.05
+
+
+class LockTimeout(Exception):
+    """Somebody else holds the lock."""
+
+
+class Dotlock:
+    """`with Dotlock("/mail/dovecot-uidlist"): ...`. Not for two threads; OSError if it cannot be made."""
+
+    def __init__(
+        self, path: str, *, timeout: float = TIMEOUT_SECS, stale: float = STALE_SECS, mode: int = 0o600
+    ) -> None:
+        self.path = path + ".lock"
+        self._timeout, self._stale, self._mode = timeout, stale, mode
+        self._inode = 0
+        self._seen: tuple[int, int] = (0, 0)  # inode and mtime of a foreign lock, and since when unchanged
+        self._seen_at = 0.0
+
+    def __enter__(self) -> "Dotlock":
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def acquire(self) -> None:
+        """Wait for the lock; LockTimeout after `timeout` seconds."""
+        deadline = time.monotonic() + self._timeout
+        wait = _FIRST_WAIT
+        while not self.try_acquire():
+            if self._break_stale():
+                continue
+            if time.monotonic() >= deadline:
+                raise LockTimeout(f"Timed out waiting for {self.path}")
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
+        except FileExistsError:
+            return False
+        try:
+            os.write(fd, b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename)))
+            self._inode = os.fstat(fd).st_ino
+        finally:
+            os.close(fd)
+        return True
+
+    def release(self) -> None:
+        """Let go. A lock that somebody took from us as stale is left alone."""
+        try:
+            if self._inode and os.lstat(self.path).st_ino == self._inode:
+                os.unlink(self.path)
+        except FileNotFoundError:
+            pass
+        self._inode = 0
+
+    def _break_stale(self) -> bool:
+        """Remove the lock if its owner is gone. True: try again at once."""
+        try:
+            found = os.lstat(self.path)
+            if not self._is_stale(found):
+                return False
+            # Two may find it stale at once: only who renames exactly this file away has removed it.
+            aside = f"{self.path}.stale.{os.getpid()}"
+            os.rename(self.path, aside)
+            if os.lstat(aside).st_ino != found.st_ino:
+                _put_back(aside, self.path)
+                return False
+            os.unlink(aside)
+        except FileNotFoundError:
+            return True
+        return True
+
+    def _is_stale(self, found: os.stat_result) -> bool:
+        state = (found.st_ino, found.st_mtime_ns)
+        now = time.monotonic()
+        if state != self._seen:
+            self._seen, self._seen_at = state, now
+        if now - self._seen_at > self._stale or time.time() - found.st_mtime > self._stale:
+            return True
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as exc:
+            if exc.errno == errno.ENOENT:
+                raise
+            return False
+        try:
+            pid, _, host = os.read(fd, MAX_LOCK_FILE).partition(b":")
+        finally:
+            os.close(fd)
+        return host.strip() == os.fsencode(os.uname().nodename) and pid.isdigit() and not _alive(int(pid))
+
+
+def _put_back(aside: str, path: str) -> None:
+    """A new lock was renamed by mistake: give it its name again unless the next one has come already."""
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        pass
+    os.unlink(aside)
+
+
+def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
