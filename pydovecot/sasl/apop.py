@@ -1,8 +1,8 @@
 """APOP (RFC 1939 7): MD5 of the greeting's timestamp and the password.
 
 The POP3 login process makes the challenge itself, `<pid.cuid.time.random@host>` in hexadecimal, and sends
-`challenge NUL user NUL digest` (16 bytes) as the initial response. The numbers bind it to this auth process and
-to the connection of that login process.
+`challenge NUL user NUL digest` (16 bytes) as the initial response. The numbers bind it to this auth process
+and to the connection of that login process.
 """
 
 import hashlib

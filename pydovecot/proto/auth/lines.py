@@ -18,7 +18,7 @@ class BadLine(Exception):
 
 
 class LineBuffer:
-    """Bytes in, whole lines out, without their LF. Raises BadLine when a line gets longer than the limit."""
+    """Bytes in, whole lines out, without their LF. Raises BadLine when one with its LF is over the limit."""
 
     __slots__ = ("_limit", "_rest")
 
@@ -30,7 +30,7 @@ class LineBuffer:
         """The lines that `data` completes, in order. What does not end yet is kept."""
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
+        if len(self._rest) >= self._limit or (lines and max(map(len, lines)) >= self._limit):
             self._rest = b""
             raise BadLine(f"line longer than {self._limit} bytes")
         return lines

@@ -1,0 +1,1 @@
+"""auth: who may log in, and what users are on this system."""

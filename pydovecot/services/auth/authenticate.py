@@ -1,0 +1,84 @@
+"""One authentication: runs a mechanism, and gives it what it asks of the databases."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+from pydovecot.authdb.database import Database
+from pydovecot.authdb.log import DbLog
+from pydovecot.authdb.request import AuthRequest
+from pydovecot.authdb.result import Result
+from pydovecot.authdb.steps import Blocking, Steps
+from pydovecot.sasl.mechanism import (
+    BecomeAnonymous,
+    Challenge,
+    Failure,
+    Mechanism,
+    Outcome,
+    SaslContext,
+    SetUser,
+    Step,
+    VerifyPlain,
+    WantCredentials,
+)
+
+
+@dataclass(slots=True)
+class Authentication:
+    """State of one conversation beside the request itself. `result` says why it failed."""
+
+    request: AuthRequest
+    mechanism: Mechanism
+    database: Database
+    log: DbLog
+    result: Result = Result.MISMATCH
+
+    def run(
+        self, context: SaslContext, initial: bytes | None
+    ) -> Generator[Challenge | Blocking, Any, Outcome]:
+        """Yields challenges (wants the client's bytes) and blocking steps (wants their result)."""
+        conversation = self.mechanism.run(context, initial)
+        value: Any = None
+        while True:
+            try:
+                step = conversation.send(value)
+            except StopIteration as stop:
+                outcome: Outcome = stop.value
+                self._log(outcome)
+                return outcome
+            value = (yield step) if isinstance(step, Challenge) else (yield from self._answer(step))
+
+    def _answer(self, step: Step) -> Steps[Any]:
+        request, database = self.request, self.database
+        if isinstance(step, SetUser):
+            return self._set_user(step)
+        if isinstance(step, VerifyPlain):
+            self.result = yield from database.passdbs.verify(request, step.password)
+            return self.result is Result.OK
+        if isinstance(step, WantCredentials):
+            self.result, found = yield from database.passdbs.credentials(request, step.scheme)
+            return found if self.result is Result.OK else None
+        assert isinstance(step, BecomeAnonymous)
+        request.user = step.trace
+        self.log.info(request, "login")
+        request.user = database.settings.auth_anonymous_username
+        self.result = Result.OK
+        return True
+
+    def _set_user(self, step: SetUser) -> bool:
+        error = self.database.names.set_user(self.request, step.user)
+        if error is None and step.authzid:
+            error = self.database.names.set_login_user(self.request, step.authzid)
+        if error is not None:
+            self.log.info(self.request, error)
+        return error is None
+
+    def _log(self, outcome: Outcome) -> None:
+        if not isinstance(outcome, Failure) or not outcome.log:
+            return
+        if self.result is Result.OK:
+            self.result = Result.MISMATCH
+        if outcome.mismatch:
+            self.log.failure(self.request, outcome.log)
+        else:
+            self.log.info(self.request, outcome.log)

@@ -1,0 +1,1 @@
+"""auth-worker: lookups that may block."""
