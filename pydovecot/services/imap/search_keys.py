@@ -188,9 +188,9 @@ def _modseq(cursor: Cursor, program: Program, name: str) -> Key:
     """`MODSEQ [entry-name entry-type] n`; all entries of a message share one modseq here. RFC 7162 3.1.5."""
     value = _parameter(cursor, name)
     if not value.isdigit():
-        kind = _parameter(cursor, name).lower()
         if not value.startswith(b"/flags/"):
-            raise BadSyntax("Invalid MODSEQ entry")
+            raise BadSyntax("Invalid MODSEQ value")
+        kind = _parameter(cursor, name).lower()
         if kind not in (b"all", b"priv", b"shared"):
             raise BadSyntax("Invalid MODSEQ type")
         value = _parameter(cursor, name)
