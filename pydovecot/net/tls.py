@@ -14,7 +14,9 @@ from enum import Enum
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
@@ -147,23 +149,29 @@ def _load_pair(
     if not chain:
         raise TlsProblem(f"Can't load {cert_name}: There is no valid PEM certificate.")
     try:
-        context.use_certificate(crypto.load_certificate(crypto.FILETYPE_PEM, chain[0].encode()))
+        context.use_certificate(x509.load_pem_x509_certificate(chain[0].encode()))
         for pem in chain[1:]:
-            context.add_extra_chain_cert(crypto.load_certificate(crypto.FILETYPE_PEM, pem.encode()))
-    except (SSL.Error, crypto.Error, ValueError) as exc:
+            context.add_extra_chain_cert(x509.load_pem_x509_certificate(pem.encode()))
+    except (SSL.Error, ValueError) as exc:
         raise TlsProblem(f"Can't load {cert_name}: {reason(exc)}") from exc
     try:
-        # The empty password makes an encrypted key an error instead of a question on the terminal.
-        loaded = crypto.load_privatekey(crypto.FILETYPE_PEM, key.encode(), password.encode())
-        context.use_privatekey(loaded)
-    except (SSL.Error, crypto.Error, ValueError, TypeError) as exc:
-        hint = "" if password else " (is it encrypted? ssl_key_password is not set)"
-        shown = "" if "PRIVATE KEY" in key else ": There is no valid PEM private key."
-        raise TlsProblem(f"Can't load {key_name}{shown or ': ' + reason(exc) + hint}") from exc
+        secret = password.encode() if password and "ENCRYPTED" in key else None
+        context.use_privatekey(_private_key(key, secret))
+    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        text = reason(exc) if "PRIVATE KEY" in key else "There is no valid PEM private key."
+        raise TlsProblem(f"Can't load {key_name}: {text}") from exc
     try:
         context.check_privatekey()
     except SSL.Error as exc:
         raise TlsProblem(f"{key_name} does not belong to {cert_name}: {reason(exc)}") from exc
+
+
+def _private_key(pem: str, password: bytes | None) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    """The key of a PEM text; whether OpenSSL can sign with its kind shows when it is used."""
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = serialization.load_pem_private_key(  # type: ignore[assignment]
+        pem.encode(), password
+    )
+    return key
 
 
 def _set_curves(context: SSL.Context, curves: str, warnings: list[str]) -> None:
@@ -195,7 +203,7 @@ def _set_dh(context: SSL.Context, parameters: str, warnings: list[str]) -> None:
 
 def _verify_clients(context: SSL.Context, config: TlsConfig) -> None:
     store = context.get_cert_store()
-    names: list[crypto.X509Name] = []
+    authorities = 0
     revocations = False
     if store is None:
         raise TlsProblem("ssl_ca: no certificate store")
@@ -203,19 +211,17 @@ def _verify_clients(context: SSL.Context, config: TlsConfig) -> None:
         for found in _PEM.finditer(config.ca):
             pem = found[0].encode()
             if found[1].endswith("CERTIFICATE"):
-                cert = crypto.load_certificate(crypto.FILETYPE_PEM, pem)
-                store.add_cert(cert)
-                names.append(cert.get_subject())
+                store.add_cert(crypto.X509.from_cryptography(x509.load_pem_x509_certificate(pem)))
+                authorities += 1
             elif found[1] == "X509 CRL":
                 store.add_crl(x509.load_pem_x509_crl(pem))
                 revocations = True
     except (SSL.Error, crypto.Error, ValueError) as exc:
         raise TlsProblem(f"Can't load ssl_ca: {reason(exc)}") from exc
-    if not names:
+    if not authorities:
         raise TlsProblem("ssl_verify_client_cert set, but ssl_ca has no certificate")
     if config.require_crl or revocations:
         store.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
-    context.set_client_ca_list(names)
     context.set_verify_depth(MAX_VERIFY_DEPTH)
     context.set_verify(SSL.VERIFY_PEER, _note_verification)
 
