@@ -15,9 +15,11 @@ CAPABILITIES: Final[tuple[str, ...]] = (
     "CHILDREN",  # RFC 3348
     "NAMESPACE",  # RFC 2342
     "UIDPLUS",  # RFC 4315
+    "LIST-EXTENDED",  # RFC 5258
     "CONDSTORE",  # RFC 7162
     "ESEARCH",  # RFC 4731
     "WITHIN",  # RFC 5032
+    "LIST-STATUS",  # RFC 5819
     "MOVE",  # RFC 6851
     "STATUS=SIZE",  # RFC 8438
     "SAVEDATE",  # RFC 8514

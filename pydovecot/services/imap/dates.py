@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Final
 
 MONTHS: Final = (
@@ -28,6 +27,8 @@ _DATE_TIME: Final = re.compile(
     rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
 _STEP: Final = 900  # seconds: within them no time zone changes its offset
+_ROUND_ZONES_SINCE: Final = 94694400  # 1973: the last zone with an offset in seconds (Liberia) gave it up
+MAX_QUARTERS: Final = 20000  # about 4 MB; seven months of mail in every quarter
 
 
 def parse_date(text: bytes) -> date | None:
@@ -57,6 +58,27 @@ def parse_date_time(text: bytes) -> int | None:
     return local + offset if found[7] == b"-" else local - offset
 
 
+_MINUTES: Final = tuple(b"%02d:%02d" % divmod(second, 60) for second in range(3600))
+
+
+class _Quarters(dict[int, tuple[bytes, bytes, int]]):
+    """Of a quarter of an hour: what stands before and after minutes and seconds, and its first second."""
+
+    def __init__(self, localtime: Callable[[float], time.struct_time]) -> None:
+        super().__init__()
+        self._localtime = localtime
+
+    def __missing__(self, quarter: int) -> tuple[bytes, bytes, int]:
+        at = self._localtime(quarter * _STEP)
+        sign, zone = _zone(at.tm_gmtoff)
+        month = MONTHS[at.tm_mon - 1]
+        before = b'"%02d-%b-%04d %02d:' % (at.tm_mday, month, at.tm_year, at.tm_hour)
+        found = (before, b' %b%04d"' % (sign, zone), at.tm_min * 60 + at.tm_sec)
+        if len(self) < MAX_QUARTERS:
+            self[quarter] = found
+        return found
+
+
 class DateFormatter:
     """Seconds UTC to `"24-Nov-2026 06:02:01 +0000"` in the server's time zone, quotes included.
 
@@ -65,39 +87,26 @@ class DateFormatter:
 
     def __init__(self, localtime: Callable[[float], time.struct_time] = time.localtime) -> None:
         self._localtime = localtime
-        self._form = lru_cache(maxsize=4096)(self._quarter)
+        self._quarters = _Quarters(localtime)
 
     def __call__(self, seconds: int) -> bytes:
-        quarter, rest = divmod(seconds, _STEP)
-        form, minute = self._form(quarter)
-        return form % (minute + rest // 60, rest % 60)
+        if seconds < _ROUND_ZONES_SINCE:
+            return self._exact(seconds)
+        before, after, start = self._quarters[seconds // _STEP]
+        return before + _MINUTES[start + seconds % _STEP] + after
 
-    def _quarter(self, quarter: int) -> tuple[bytes, int]:
-        at = self._localtime(quarter * _STEP)
-        sign, zone = divmod_zone(at.tm_gmtoff)
-        form = b'"%02d-%b-%04d %02d:%%02d:%%02d %b%04d"' % (
-            at.tm_mday,
-            MONTHS[at.tm_mon - 1],
-            at.tm_year,
-            at.tm_hour,
-            sign,
-            zone,
-        )
-        return form, at.tm_min
+    def _exact(self, seconds: int) -> bytes:
+        at = self._localtime(seconds)
+        clock = (at.tm_hour, at.tm_min, at.tm_sec)
+        day = (at.tm_mday, MONTHS[at.tm_mon - 1], at.tm_year)
+        return b'"%02d-%b-%04d %02d:%02d:%02d %b%04d"' % (*day, *clock, *_zone(at.tm_gmtoff))
 
-    def or_nil(self, seconds: object) -> bytes:
+    def or_nil(self, seconds: int) -> bytes:
         """NIL for 0 (unknown)."""
-        assert isinstance(seconds, int)
         return self(seconds) if seconds else b"NIL"
 
 
-def divmod_zone(offset: int) -> tuple[bytes, int]:
+def _zone(offset: int) -> tuple[bytes, int]:
     """Seconds east of UTC as sign and hhmm."""
     minutes = abs(offset) // 60
     return (b"-" if offset < 0 else b"+"), minutes // 60 * 100 + minutes % 60
-
-
-def local_day(seconds: float, localtime: Callable[[float], time.struct_time] = time.localtime) -> int:
-    """The day's ordinal in the server's time zone."""
-    at = localtime(seconds)
-    return date(at.tm_year, at.tm_mon, at.tm_mday).toordinal()

@@ -34,6 +34,10 @@ def test_internaldate_in_other_zones(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TZ", zone)
         time.tzset()
         assert DateFormatter()(1704103207) == expected
+        assert DateFormatter()._exact(1704103207) == expected
+    monkeypatch.setenv("TZ", "Africa/Monrovia")
+    time.tzset()
+    assert DateFormatter()(0) == b'"31-Dec-1969 23:15:30 -0044"'
     monkeypatch.undo()
     time.tzset()
 
