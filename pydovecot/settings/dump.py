@@ -13,7 +13,7 @@ from pydovecot.settings.known import HIDDEN
 from pydovecot.settings.known.modules import COMMON, MODULES
 from pydovecot.settings.lines import escape
 from pydovecot.settings.schema import SCHEMA, Field
-from pydovecot.settings.tree import Block, Filter, Value
+from pydovecot.settings.tree import Block, Filter, Value, path_part
 from pydovecot.settings.wire import contents
 
 HIDDEN_TEXT: Final = "# hidden, use -P to show it"
@@ -118,7 +118,7 @@ def _keyed(parent: Effective, kind: str) -> list[tuple[str, Effective]]:
     """The sections of a kind with their keys in paths: the escaped name; the number if there is none."""
     many = parent.type.sections[kind].many
     return [
-        (str(number) if many or not child.title else _escaped(child.title), child)
+        (str(number) if many or not child.title else path_part(child.title), child)
         for number, child in enumerate(parent.children(kind))
     ]
 
@@ -187,10 +187,6 @@ def quoted(text: str) -> str:
     if text and ("#" in text or text[0] in " \t" or text[-1] in " \t"):
         return f'"{escape(text)}"'
     return text
-
-
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("/", "\\s")
 
 
 def _order(line: str) -> list[int]:

@@ -111,13 +111,17 @@ def copy(section: Section) -> Section:
 
 
 def overlay(base: Section, changes: Section) -> None:
-    """Put what is written in `changes` over `base`: equal sections are merged, passdb and userdb added."""
-    base.values.update(changes.values)
+    """Put `changes` over `base`: equal sections are merged, passdb and userdb added, what is new first."""
+    rest = {key: value for key, value in base.values.items() if key not in changes.values}
+    base.values = {**changes.values, **rest}
+    first: dict[tuple[str, str], Section] = {}
     for key, child in changes.sections.items():
         if key in base.sections and not child.type.many:
-            overlay(base.sections[key], child)
+            first[key] = base.sections[key]
+            overlay(first[key], child)
         else:
-            base.sections[key if key not in base.sections else (key[0], f"{key[1]}+")] = copy(child)
+            first[key if key not in base.sections else (key[0], f"{key[1]}+")] = copy(child)
+    base.sections = {**first, **{key: one for key, one in base.sections.items() if key not in first}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,8 @@ class Tree:
         block = Block(wanted, Section(SCHEMA), file, line)
         self.blocks.append(block)
         return block
+
+
+def path_part(name: str) -> str:
+    """A section's name inside a path: backslash / = and blank are escaped, as in Dovecot."""
+    return name.replace("\\", "\\\\").replace("/", "\\s").replace("=", "\\e").replace(" ", "\\_")

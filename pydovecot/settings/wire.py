@@ -17,7 +17,7 @@ from pydovecot.settings.errors import ConfigError, Problem
 from pydovecot.settings.known import HIDDEN
 from pydovecot.settings.known.modules import MODULES
 from pydovecot.settings.schema import SCHEMA
-from pydovecot.settings.tree import Filter, Query, Section, Tree, Value
+from pydovecot.settings.tree import Filter, Query, Section, Tree, Value, path_part
 
 S = TypeVar("S", bound=Settings)
 
@@ -70,8 +70,8 @@ def _lines(root: Section, module: str, *, defaults: bool = False) -> Iterator[st
     names: dict[str, list[str]] = {}
     for (kind, key), section in root.sections.items():
         if module in _SECTIONS_OF.get(kind, (module,)):
-            names.setdefault(kind, []).append(_path_part(key))
-            yield from _section_lines(f"{kind}/{_path_part(key)}" if not section.type.free else kind, section)
+            names.setdefault(kind, []).append(path_part(key))
+            yield from _section_lines(f"{kind}/{path_part(key)}" if not section.type.free else kind, section)
     for kind, keys in names.items():
         if not SCHEMA.sections[kind].free:
             yield f"{kind}={' '.join(keys)}"
@@ -81,18 +81,13 @@ def _section_lines(path: str, section: Section) -> Iterator[str]:
     if section.name and section.type.name_key not in section.values:
         yield f"{path}/{section.type.name_key}={escape_text(section.name)}"
     for key, value in section.values.items():
-        yield f"{path}/{_path_part(key)}={escape_text(contents(key, value))}"
+        yield f"{path}/{path_part(key)}={escape_text(contents(key, value))}"
     for (kind, key), child in section.sections.items():
-        yield from _section_lines(f"{path}/{kind}/{_path_part(key)}", child)
+        yield from _section_lines(f"{path}/{kind}/{path_part(key)}", child)
     for kind in section.type.sections:
-        keys = [_path_part(child.key) for child in section.of_type(kind)]
+        keys = [path_part(child.key) for child in section.of_type(kind)]
         if keys:
             yield f"{path}/{kind}={' '.join(keys)}"
-
-
-def _path_part(name: str) -> str:
-    """A section's name inside a path: / = blank and backslash are escaped (the first as in Dovecot)."""
-    return name.replace("\\", "\\\\").replace("/", "\\s").replace("=", "\\e").replace(" ", "\\_")
 
 
 def contents(key: str, value: Value) -> str:
