@@ -573,7 +573,11 @@ class LoginClient:
         reasons: tuple[tuple[bool, str], ...] = (
             (certificate and self.tls and state.certificate == "invalid", "client sent an invalid cert"),
             (certificate and self.tls and state.certificate == "none", "client didn't send a cert"),
-            (not self._greeted, f"disconnected before auth was ready, waited {since} secs"),
+            # A client that never finished its TLS handshake was not greeted for a reason of its own.
+            (
+                not self._greeted and not self.host.auth_ready,
+                f"disconnected before auth was ready, waited {since} secs",
+            ),
             (not self._attempts, f"no auth attempts in {since} secs"),
             (certificate and not self.tls, "cert required, client didn't start TLS"),
             (self._unsupported_tried, "tried to use unsupported auth mechanism"),
