@@ -9,8 +9,10 @@ from pydovecot.mime.structure import IS_MIME, MULTIPART, OVERFLOW, RFC822, TEXT,
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
 _PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
+_TEXTS: Final = frozenset((b"id", b"description", b"location", b"md5"))
+_PLAIN_PARAMS: Final[tuple[list[tuple[bytes, bytes]], ...]] = ([], [(b"charset", b"us-ascii")])
 _EMPTY_BODY: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0)'
-_EMPTY_BODYSTRUCTURE: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit" 0 0 NIL NIL NIL NIL)'
+_EMPTY_BODYSTRUCTURE: Final = _EMPTY_BODY[:-1] + b" NIL NIL NIL NIL)"
 
 
 def render(part: Part, message: bytes, extended: bool) -> bytes:
@@ -29,8 +31,7 @@ def render(part: Part, message: bytes, extended: bool) -> bytes:
 class _Content:
     """The Content-* fields of one part."""
 
-    __slots__ = ("cid", "description", "disposition", "encoding", "kind", "language", "location", "md5", "params",
-                 "subtype")  # fmt: skip
+    __slots__ = ("disposition", "encoding", "kind", "language", "params", "subtype", "texts")
 
     def __init__(self, fields: Fields, mime: bool) -> None:
         self.kind: bytes | None = None
@@ -38,7 +39,7 @@ class _Content:
         self.params: params.Params = ()
         self.encoding: bytes | None = None
         self.disposition: tuple[bytes, params.Params] | None = None
-        self.cid = self.description = self.md5 = self.location = b"NIL"
+        self.texts: dict[bytes, bytes] = {}  # as IMAP strings
         self.language: list[bytes] = []
         if mime:
             for name, value in fields:
@@ -50,14 +51,10 @@ class _Content:
         return (
             (self.kind is None or self.subtype.lower() == b"plain")
             and (self.encoding is None or self.encoding.lower() == b"7bit")
-            and self.cid == self.description == self.md5 == self.location == b"NIL"
+            and not self.texts
             and self.disposition is None
             and not self.language
-            and (
-                not self.params
-                or len(self.params) == 1
-                and (self.params[0][0].lower(), self.params[0][1].lower()) == (b"charset", b"us-ascii")
-            )
+            and [(name.lower(), value.lower()) for name, value in self.params] in _PLAIN_PARAMS
         )
 
     def _take(self, name: bytes, value: bytes) -> None:
@@ -74,23 +71,14 @@ class _Content:
                 word, found = params.disposition(value)
                 if word is not None:
                     self.disposition = word, found
-        elif name == b"id":
-            if self.cid == b"NIL":
-                self.cid = _text(value)
-        elif name == b"description":
-            if self.description == b"NIL":
-                self.description = _text(value)
         elif name == b"language":
             self.language = self.language or params.languages(value)
-        elif name == b"location":
-            if self.location == b"NIL":
-                self.location = _text(value)
-        elif name == b"md5" and self.md5 == b"NIL":
-            self.md5 = _text(value)
+        elif name in _TEXTS and name not in self.texts:
+            self.texts[name] = string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
 
-
-def _text(value: bytes) -> bytes:
-    return string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
+    def text(self, name: bytes) -> bytes:
+        """A Content-… field that is shown as it is, or NIL."""
+        return self.texts.get(name, b"NIL")
 
 
 def _render(part: Part, message: bytes, extended: bool) -> bytes:
@@ -130,8 +118,8 @@ def _render_single(part: Part, content: _Content, message: bytes, extended: bool
     out = b"%b %b %b %b %b %d" % (
         kind,
         _params(content.params, text),
-        content.cid,
-        content.description,
+        content.text(b"id"),
+        content.text(b"description"),
         b'"7bit"' if content.encoding is None else string(content.encoding),
         part.body_virtual,
     )
@@ -140,7 +128,7 @@ def _render_single(part: Part, content: _Content, message: bytes, extended: bool
     elif part.flags & RFC822:
         out += _inner_message(part, message, extended)
     if extended:
-        out += b" " + content.md5 + _common(content)
+        out += b" " + content.text(b"md5") + _common(content)
     return out
 
 
@@ -169,5 +157,6 @@ def _common(content: _Content) -> bytes:
     else:
         word, found = content.disposition
         disposition = b"(" + string(word) + b" " + _params(found, False) + b")"
-    language = b"(" + b" ".join([string(tag) for tag in content.language]) + b")" if content.language else b"NIL"
-    return b" " + disposition + b" " + language + b" " + content.location
+    tags = b" ".join([string(tag) for tag in content.language])
+    language = b"(" + tags + b")" if tags else b"NIL"
+    return b" " + disposition + b" " + language + b" " + content.text(b"location")

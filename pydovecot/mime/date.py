@@ -43,7 +43,9 @@ def local_day(stamp: int, zone: int) -> int:
     return _EPOCH + (stamp + zone * 60) // 86400
 
 
-def _stamp(year: int, month: int, day: int, hour: int, minute: int, second: int, zone: int) -> tuple[int, int] | None:
+def _stamp(
+    year: int, month: int, day: int, hour: int, minute: int, second: int, zone: int
+) -> tuple[int, int] | None:
     if year < 1900 or hour > 23 or minute > 59 or second > 60 or not 1 <= day <= monthrange(year, month)[1]:
         return None
     days = _month_start(year, month) + day - 1

@@ -33,9 +33,8 @@ def interesting(block: bytes) -> list[tuple[bytes, bytes]]:
     """
     if b"\r" in block:
         block = drop_cr(block)
-    return [
-        (name.rstrip(b" \t").lower(), _skip_blank(value)) for name, value in _INTERESTING.findall(b"\n" + block)
-    ]
+    found = _INTERESTING.findall(b"\n" + block)
+    return [(name.rstrip(b" \t").lower(), _skip_blank(value)) for name, value in found]
 
 
 def drop_cr(block: bytes) -> bytes:
@@ -57,9 +56,9 @@ def _skip_blank(value: bytes) -> bytes:
 
 
 def fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """(name as written, value) of every field in order, up to the empty line; a line without colon has value b"".
+    """(name as written, value) of every field in order, up to the empty line.
 
-    Values as in `interesting`.
+    Values as in `interesting`; a line without colon is a name with the value b"".
     """
     if b"\r" in block:
         block = drop_cr(block)

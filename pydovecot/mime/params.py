@@ -151,7 +151,7 @@ def _take_param(scanner: Scanner) -> tuple[bytes, bytes] | None:
             # name==?utf-8?b?...?= is what some senders write.
             stop = _VALUE_STOP.search(scanner.data, scanner.pos)
             end = stop.start() if stop else scanner.end
-            value.append(scanner.data[scanner.pos : end])
+            value.append(scanner.data[scanner.pos : end].partition(b"\0")[0])
             scanner.pos = end
         else:
             ret = scanner.take_token(value)

@@ -97,7 +97,7 @@ class Scanner:
                     self.pos = pos
                     return 1
         if self.comment is not None:
-            # Only what stood before the last backslash, line end or NUL had been taken over when the input ended.
+            # The input ended: only what stood before the last backslash, line end or NUL was taken over.
             pieces.append(data[start : data.rfind(b"\0", start) + 1])
             self._set_comment(pieces)
         self.pos = self.end

@@ -1,7 +1,7 @@
 """The tree of a message's parts: where each header and body lies, and how large it is with CRLF line ends.
 
-Works on the bytes as stored (LF, CRLF or a mixture) in one pass. RFC 2046 5.1; where mail breaks the rules the
-result is what Dovecot makes of it.
+Works on the bytes as stored (LF, CRLF or a mixture) in one pass. RFC 2046 5.1; where mail breaks the rules
+the result is what Dovecot makes of it.
 """
 
 import re
@@ -81,7 +81,9 @@ def parse(message: bytes) -> Part:
     return root
 
 
-def _open_header(message: bytes, part: Part, end: int, parent: Part | None, cut: bool = False) -> bytes | None:
+def _open_header(
+    message: bytes, part: Part, end: int, parent: Part | None, cut: bool = False
+) -> bytes | None:
     """Read the part's header up to `end`; return the boundary when its body is a multipart's.
 
     `cut`: there was no empty line.
@@ -204,7 +206,7 @@ class _Parser:
             opened[level].end = end
         del opened[depth + 1 :]
         del self.boundaries[index if last else index + 1 :]
-        if last or nxt == len(message) and message[-1:] != b"\n":
+        if last or (nxt == len(message) and message[-1:] != b"\n"):
             return nxt
         return self._start_part(opened[depth], nxt)
 
@@ -226,7 +228,9 @@ class _Parser:
             return self._enter(part)
         # Another part's boundary follows at once: the header's last line end belongs to that.
         at = cut[0]
-        stop = at if at == start else at - 2 if message.startswith(b"\r", at - 2) and at - 2 >= start else at - 1
+        stop = at
+        if at > start:
+            stop -= 2 if at - 2 >= start and message.startswith(b"\r", at - 2) else 1
         if boundary is None:
             _open_header(message, part, stop, parent, cut=True)
         part.body = part.end = stop

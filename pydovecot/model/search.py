@@ -108,10 +108,15 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A header field contains `text`; empty text: the field exists. Field names are case-insensitive."""
+    """A header field contains `text`; empty text: the field exists. Field names are case-insensitive.
+
+    `exact`: HEADER, the value as the sender wrote it. Without it (FROM, TO, CC, BCC, SUBJECT) addresses are
+    compared in one written form, and runs of blanks in a subject as one.
+    """
 
     name: str
     text: str
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
