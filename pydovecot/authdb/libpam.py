@@ -6,6 +6,7 @@ which pam_access, pam_faillock and fail2ban's filter need, and looks for the lib
 
 import contextlib
 import ctypes
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,7 @@ _TTY, _RHOST, _CONV_ECHO_OFF, _CONV_ECHO_ON, _CONV_ERROR, _CONV_INFO = 3, 4, 1, 
 _RUSER: Final = 8
 _ESTABLISH_CRED: Final = 2
 _DELETE_CRED: Final = 4
+_FOLDERS: Final = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/share/pam.d")
 MAX_MESSAGES: Final = 32  # of libpam itself: PAM_MAX_NUM_MSG
 
 
@@ -100,6 +102,12 @@ _LIBS: Final = _load()
 def available() -> bool:
     """Whether this system has PAM."""
     return _LIBS is not None
+
+
+def service_exists(service: str) -> bool:
+    """Whether PAM has been told about this service; without, its "other" policy refuses everybody."""
+    names = [os.path.join(folder, service) for folder in _FOLDERS]
+    return any(map(os.path.exists, names)) or not os.path.isdir(_FOLDERS[0])
 
 
 def authenticate(request: PamRequest) -> PamAnswer:

@@ -69,7 +69,7 @@ class PasswdFile:
             raise FileFailed(f"{self.path} is no regular file of a sensible size")
         try:
             with open(self.path, "rb") as file:
-                data = file.read(MAX_FILE_BYTES)
+                data = file.read(status.st_size + 1)
         except OSError as exc:
             raise FileFailed(f"open({self.path}) failed: {exc.strerror}") from exc
         self._lines = self._read(data.decode("utf-8", "surrogateescape"))

@@ -82,7 +82,10 @@ def _failed(answer: libpam.PamAnswer, request: AuthRequest, log: DbLog, service:
         log.info(request, text)
         return Result.EXPIRED
     if answer.step == "pam_authenticate" and answer.code == libpam.AUTH_ERR:
-        log.info(request, f"{text} (Password mismatch?)" + _given(request, log))
+        if not libpam.service_exists(service):
+            log.error(request, f"{text} (/etc/pam.d/{service} missing?)")
+        else:
+            log.info(request, f"{text} (Password mismatch?)" + _given(request, log))
         return Result.MISMATCH
     log.info(request, text)
     return Result.MISMATCH

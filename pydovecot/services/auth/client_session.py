@@ -11,7 +11,7 @@ from pydovecot.authdb.request import sanitize
 from pydovecot.base import tabescape
 from pydovecot.proto.auth.lines import CLIENT_MAJOR, COOKIE_BYTES, MAX_LINE_BYTES, BadLine, LineBuffer
 from pydovecot.services.auth.handler import RequestHandler
-from pydovecot.services.auth.server import AuthServer
+from pydovecot.services.auth.server import AuthServer, hide
 
 MAX_LOGGED_LINE = 80
 
@@ -97,7 +97,7 @@ class ClientSession:
             return
         command, _, rest = line.partition(b"\t")
         if self._server.debug:
-            self._log_line(command, rest)
+            self._log_line(line)
         try:
             if command == b"AUTH":
                 self.handler.begin(tabescape.split_text(rest), self.pid)
@@ -143,16 +143,9 @@ class ClientSession:
             old.gone()
         self._server.login_sessions[self.pid] = self
 
-    def _log_line(self, command: bytes, rest: bytes) -> None:
-        text = rest.decode("utf-8", "replace")
-        if not self._server.debug_passwords:
-            if command == b"AUTH":
-                text = "\t".join(
-                    "resp=<hidden>" if part.startswith("resp=") else part for part in text.split("\t")
-                )
-            elif command == b"CONT":
-                text = text.partition("\t")[0] + "\t<hidden>"
-        self._server.event.debug(f"client in: {command.decode('ascii', 'replace')}\t{text}")
+    def _log_line(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace")
+        self._server.event.debug(f"client in: {text if self._server.debug_passwords else hide(text)}")
 
 
 def _digits(text: str) -> bool:
@@ -160,4 +153,4 @@ def _digits(text: str) -> bool:
 
 
 def _shown(line: bytes) -> str:
-    return sanitize(line.decode("utf-8", "replace"), MAX_LOGGED_LINE)
+    return sanitize(hide(line.decode("utf-8", "replace")), MAX_LOGGED_LINE)

@@ -14,7 +14,7 @@ from pydovecot.authdb.steps import Blocking
 from pydovecot.base import tabescape
 from pydovecot.proto.auth.lines import COOKIE_BYTES, MASTER_MAJOR, BadLine, LineBuffer
 from pydovecot.services.auth.handler import MAX_ID, Pending
-from pydovecot.services.auth.server import AuthServer
+from pydovecot.services.auth.server import AuthServer, hide
 
 MAX_LINE_BYTES: Final = 1024  # Dovecot: MASTER_MAX_LINE
 MAX_OUTSTANDING: Final = 1000  # lookups of one connection that wait for workers
@@ -104,7 +104,7 @@ class MasterSession:
             self._version_seen = True
             return
         if self._server.debug:
-            self._server.event.debug(f"master in: {line.decode('utf-8', 'replace')}")
+            self._server.event.debug(f"master in: {hide(line.decode('utf-8', 'replace'))}")
         command, args = fields[0], fields[1:]
         if command == "USER":
             self._user(args)
@@ -119,7 +119,7 @@ class MasterSession:
         elif command == "CACHE-FLUSH" and not self._userdb_only:
             self._flush(args)
         else:
-            shown = sanitize(line.decode("utf-8", "replace"), MAX_LOGGED_LINE)
+            shown = sanitize(hide(line.decode("utf-8", "replace")), MAX_LOGGED_LINE)
             kind = "userdb" if self._userdb_only else "master"
             raise MasterGone(f"BUG: Unknown command in {kind} socket: {shown}")
 
@@ -313,8 +313,8 @@ class MasterSession:
             return True
         self._server.event.error(
             f"client doesn't have lookup permissions for this user: userdb uid ({uid}) doesn't match "
-            f"peer uid ({self._peer.uid}) (to bypass this check, set: service auth {{ unix_listener {self._path} "
-            "{ mode=0777 } })"
+            f"peer uid ({self._peer.uid}) (to bypass this check, set: "
+            f"service auth {{ unix_listener {self._path} {{ mode=0777 }} }})"
         )
         return False
 

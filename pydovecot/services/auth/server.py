@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 
 REQUEST_SECS: Final = 150  # Dovecot: AUTH_REQUEST_TIMEOUT_SECS
 MAX_REQUESTS: Final = 10_000  # open ones of one connection: ten times the clients of a login process
+
+
+_SECRETS: Final = re.compile(r"(\bresp=|^CONT\t[^\t]*\t|^REQUEST\t\d+\t\d+\t\d+\t)[^\t]*", re.ASCII)
+
+
+def hide(line: str) -> str:
+    """A protocol line for the log: without responses, which hold passwords, and without cookies."""
+    return _SECRETS.sub(r"\1<hidden>", line)
 
 
 class Workers(Protocol):

@@ -35,6 +35,7 @@ class State:
 
 def after_jail(context: Context) -> None:
     """Open the databases."""
+    context.set_log_prefix(f"auth-worker({os.getpid()}): ")  # there are many, as in Dovecot's log
     event = context.event.child()
     view = context.settings
     database = Database(view, event, workers=False)
