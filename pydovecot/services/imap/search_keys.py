@@ -159,7 +159,7 @@ def _field(field: str) -> KeyParser:
 
 def _header(cursor: Cursor, program: Program, name: str) -> Key:
     field = _parameter(cursor, name)
-    return Header(field.decode("latin-1"), program.text(_parameter(cursor, name)))
+    return Header(field.decode("latin-1"), program.text(_parameter(cursor, name)), exact=True)
 
 
 def _contains(where: Where) -> KeyParser:

@@ -6,6 +6,8 @@ from pydovecot.services.imap.sync import sync
 
 
 def run(session: Session, _args: None) -> Conversation:
+    if session.view is not None:
+        session.view.watch()  # before the look below, or a change between both would not wake us
     yield b"+ idling\r\n"
     yield from sync(session)
     while True:
