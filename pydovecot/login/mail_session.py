@@ -64,6 +64,7 @@ class MailSession:
     secured: bool = False
     tls: bool = False
     userdb: Mapping[str, str] = field(default_factory=dict)
+    started: bool = False  # the client has been answered: a failure must not refuse the login any more
 
     @property
     def username(self) -> str:
@@ -204,30 +205,35 @@ class MailWorker:
         user: MailUser,
         client: socket.socket,
     ) -> None:
+        session = MailSession(
+            user,
+            context.protocol,
+            context.event.child(user=user.username, session=request.session),
+            client,
+            context,
+            request.input,
+            request.command_tag,
+            request.send_capability,
+            request.local_ip,
+            request.local_port,
+            request.remote_ip,
+            request.remote_port,
+            request.session,
+            request.secured,
+            request.tls,
+            reply.fields,
+        )
         name = anvil.ident(context.protocol, request.remote_ip, user.username)
         anvil.send_connect(context.anvil_fd(), name)
         try:
             client.setblocking(True)
-            self._run(
-                MailSession(
-                    user,
-                    context.protocol,
-                    context.event.child(user=user.username, session=request.session),
-                    client,
-                    context,
-                    request.input,
-                    request.command_tag,
-                    request.send_capability,
-                    request.local_ip,
-                    request.local_port,
-                    request.remote_ip,
-                    request.remote_port,
-                    request.session,
-                    request.secured,
-                    request.tls,
-                    reply.fields,
-                )
-            )
+            self._run(session)
+        except InternalError as exc:
+            if session.started:
+                raise
+            # The user's storage cannot be opened: a matter of one user's settings, not of this process.
+            context.event.error(str(exc))
+            _send(client, self._refusal(request, "user", INTERNAL_ERROR))
         finally:
             anvil.send_disconnect(context.anvil_fd(), name)
 
