@@ -1,31 +1,26 @@
 """All roles of the server: what `executable =` may name. The master imports them once and forks them."""
 
-import importlib
 from typing import Final
 
 from pydovecot.runtime.spec import ServiceSpec
+from pydovecot.services.anvil.main import SPEC as ANVIL
+from pydovecot.services.auth.main import SPEC as AUTH
+from pydovecot.services.auth_worker.main import SPEC as AUTH_WORKER
+from pydovecot.services.config.main import SPEC as CONFIG
+from pydovecot.services.imap.main import SPEC as IMAP
+from pydovecot.services.imap_login.main import SPEC as IMAP_LOGIN
+from pydovecot.services.log.main import SPEC as LOG
+from pydovecot.services.pop3.main import SPEC as POP3
+from pydovecot.services.pop3_login.main import SPEC as POP3_LOGIN
 
-MODULES: Final = {
-    "anvil": "anvil",
-    "auth": "auth",
-    "auth-worker": "auth_worker",
-    "config": "config",
-    "imap": "imap",
-    "imap-login": "imap_login",
-    "log": "log",
-    "pop3": "pop3",
-    "pop3-login": "pop3_login",
+ROLES: Final[dict[str, ServiceSpec]] = {
+    "anvil": ANVIL,
+    "auth": AUTH,
+    "auth-worker": AUTH_WORKER,  # `executable = auth -w`
+    "config": CONFIG,
+    "imap": IMAP,
+    "imap-login": IMAP_LOGIN,
+    "log": LOG,
+    "pop3": POP3,
+    "pop3-login": POP3_LOGIN,
 }
-
-
-def load_roles() -> dict[str, ServiceSpec]:
-    found = {}
-    for name, module in MODULES.items():
-        try:
-            found[name] = importlib.import_module(f"pydovecot.services.{module}.main").SPEC
-        except ModuleNotFoundError:
-            continue
-    return found
-
-
-ROLES: Final = load_roles()

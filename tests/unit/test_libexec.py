@@ -46,5 +46,6 @@ def test_importing_roles_has_no_side_effects() -> None:
         "assert after <= before, [os.readlink(f'/proc/self/fd/{n}') for n in after - before]\n"
         "assert asyncio._get_running_loop() is None\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

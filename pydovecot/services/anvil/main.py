@@ -82,7 +82,12 @@ def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client of a socket."""
     state: State = context.state
     loop = asyncio.get_event_loop()
-    client = Client(LineReader(state.anvil, context.event), lambda: context.done(accepted))
+
+    def closed() -> None:
+        context.done(accepted)
+        context.set_title(f"{context.clients} connections")
+
+    client = Client(LineReader(state.anvil, context.event), closed)
     task = loop.create_task(_adopt(loop, client, accepted))
     state.tasks.add(task)
     task.add_done_callback(state.tasks.discard)
