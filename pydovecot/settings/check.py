@@ -282,13 +282,15 @@ def _exporters(root: Effective) -> Iterator[Finding]:
             yield "Exporter name can't be empty", _place(exporter)
         form, transport = exporter.text("format"), exporter.text("transport")
         if form not in words.EXPORT_FORMATS:
-            yield f"Unknown exporter format '{form}'" if form else "Exporter format name can't be empty", (
-                exporter.value("format") or _place(exporter)
+            yield (
+                f"Unknown exporter format '{form}'" if form else "Exporter format name can't be empty",
+                (exporter.value("format") or _place(exporter)),
             )
         elif transport not in words.EXPORT_TRANSPORTS:
             what = f"Unknown transport type '{transport}'"
-            yield what if transport else "Exporter transport name can't be empty", (
-                exporter.value("transport") or _place(exporter)
+            yield (
+                what if transport else "Exporter transport name can't be empty",
+                (exporter.value("transport") or _place(exporter)),
             )
 
 
@@ -311,4 +313,3 @@ def _listener_keys(service: Effective, base_dir: str) -> Iterator[tuple[str, Val
     for one in service.children("inet_listener"):
         if one.text("port") != "0":
             yield f"{one.text('port')}:{one.text('address')}", one.value("port") or _place(one)
-

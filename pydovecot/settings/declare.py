@@ -197,9 +197,7 @@ class Settings:
 
 def boolean(default: bool | str, *, doc: str, since: str = "2.0", hidden: bool = False) -> Setting[bool]:
     """yes or no."""
-    return Setting(
-        "bool", kinds.parse_bool, kinds.format_bool, default, doc=doc, since=since, hidden=hidden
-    )
+    return Setting("bool", kinds.parse_bool, kinds.format_bool, default, doc=doc, since=since, hidden=hidden)
 
 
 def uint(default: int | str, *, doc: str, since: str = "2.0", hidden: bool = False) -> Setting[int]:

@@ -48,6 +48,6 @@ def _lines(problems: tuple[Problem, ...]) -> Iterable[str]:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """"did you mean mail_location?" or nothing."""
+    """ "did you mean mail_location?" or nothing."""
     close = difflib.get_close_matches(word[:100], known, n=1, cutoff=0.75)
     return f"did you mean {close[0]}?" if close else ""

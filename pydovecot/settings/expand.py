@@ -5,7 +5,7 @@ a letter that is not in the table is looked up by the long names it stands for. 
 
     %u  %{user}                  a variable
     %Lu %L{user}                 modifiers L U E X R H N M D T, several in sequence
-    %5u %-2u %3.5u %05u          width, width from the end, offset.width, zero padding
+    %5u %3.5u %-2.2u %05u        width, offset.width, offset from the end, zero padding
     %16Hu %2.256Nu               hashes modulo the width, padded to the offset
     %{sha256;rounds=2,salt=x,format=hex:user}   hash functions; also %{md5:user}
     %{if;%u;eq;admin;yes;no}     conditions; every part may hold variables, ":" "," ";" "}" after a backslash
@@ -31,6 +31,7 @@ Function = Callable[[str], str | None]
 
 MAX_MODIFIERS: Final = 10  # Dovecot: MAX_MODIFIER_COUNT
 MAX_PAD: Final = 4096  # a width comes from configuration files, but a typo must not take all memory
+MAX_WIDTH: Final = 2**32 - 1  # as modulus of a hash
 MAX_NESTING: Final = 10  # %{if} in %{if}
 MAX_HASH_ROUNDS: Final = 1_000_000
 
@@ -69,7 +70,6 @@ ALIASES: Final[Mapping[str, str]] = {
 _LETTER_OF: Final = {name: letter for letter, names in LETTERS.items() for name in names}
 
 _HASHES: Final = {
-    "md4": "md4",
     "md5": "md5",
     "sha1": "sha1",
     "sha256": "sha256",
@@ -145,17 +145,18 @@ class _Run:
             self.problems.append(f"Invalid hash options '{options}'")
             return ""
         salt, form = arguments.pop("salt", ""), arguments.pop("format", "hex")
-        if arguments or form not in {"hex", "hexuc", "base64"}:
+        if arguments or form not in {"hex", "base64"}:
             self.problems.append(f"Invalid hash options '{options}'")
             return ""
-        digest = (salt + self.value(name)).encode("utf-8", "surrogateescape")
+        seasoning = salt.encode("utf-8", "surrogateescape")
+        digest = self.value(name).encode("utf-8", "surrogateescape")
         for _ in range(rounds):
-            digest = hashlib.new(_HASHES[kind], digest, usedforsecurity=False).digest()
+            digest = hashlib.new(_HASHES[kind], seasoning + digest, usedforsecurity=False).digest()
         if 0 < truncate < len(digest) * 8:
             digest = _truncate(digest, truncate)
         if form == "base64":
             return _base64(digest)
-        return digest.hex() if form == "hex" else digest.hex().upper()
+        return digest.hex()
 
     def _condition(self, text: str) -> str:
         parts = _split_escaped(text)
@@ -272,7 +273,7 @@ def _compile_field(template: str, at: int, parts: list[str | _Field]) -> int:
             offset, width = _number(found[1]), _number(found[3])
             zero_pad = found[3].startswith("0")
         else:
-            width = _number(found[1])
+            width = abs(_number(found[1]))
             zero_pad = found[1].startswith("0") and width > 0
     modifiers = ""
     while at < len(template) and len(modifiers) < MAX_MODIFIERS and template[at] in _MODIFIERS:
@@ -294,7 +295,7 @@ def _compile_field(template: str, at: int, parts: list[str | _Field]) -> int:
 
 def _number(text: str) -> int:
     try:
-        return max(min(int(text), MAX_PAD), -MAX_PAD)
+        return max(min(int(text[:12]), MAX_WIDTH), -MAX_WIDTH)
     except ValueError:
         return 0
 
@@ -350,7 +351,7 @@ def _modify(value: str, field: _Field) -> str:
     if not width:
         return value
     if field.zero_pad:
-        return value.rjust(width, "0")
+        return value.rjust(min(width, MAX_PAD), "0")
     return value[:width]
 
 
@@ -361,8 +362,9 @@ def _hash_modifier(value: str, letter: str, offset: int, width: int) -> str:
     else:
         number = int.from_bytes(hashlib.md5(raw, usedforsecurity=False).digest()[:8], "big")
     if width:
-        number %= width if width > 0 else 2**32 + width
-    return f"{number & 0xFFFFFFFF:x}".rjust(offset, "0")
+        # C's int width is widened with its sign, so 4294967295 means "all bits".
+        number %= width if 0 < width < 2**31 else (width & 0xFFFFFFFF) + (2**64 - 2**32)
+    return f"{number & 0xFFFFFFFF:x}".rjust(min(offset, MAX_PAD), "0")
 
 
 def _old_hash(raw: bytes) -> int:

@@ -126,7 +126,7 @@ def _section(key: str, rest: str) -> Line:
 
 
 def unescape(text: str) -> str:
-    r"""Remove backslashes that protect a character: \" becomes ", \\ becomes \. """
+    r"""Remove backslashes that protect a character: \" becomes ", \\ becomes \."""
     if "\\" not in text:
         return text
     out = []

@@ -58,9 +58,7 @@ class MemoryView:
         view._many = list(self._many)
         view._texts.update((key, text) for key, text in overrides.items() if not key.startswith("plugin/"))
         view._plugin.update((key.removeprefix("plugin/"), text) for key, text in overrides.items())
-        view._single = {
-            cls: _overridden(instance, overrides) for cls, instance in self._single.items()
-        }
+        view._single = {cls: _overridden(instance, overrides) for cls, instance in self._single.items()}
         return view
 
 

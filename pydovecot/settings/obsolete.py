@@ -346,9 +346,7 @@ def oldest_protocol(value: str) -> str:
         if name not in _TLS_VERSIONS and word != "!SSLv2":
             raise BadValue(f"Unrecognized protocol '{name}'")
         (refused if word.startswith("!") else allowed).add(name)
-    candidates = [
-        name for name in _TLS_VERSIONS if (name in allowed if allowed else name not in refused)
-    ]
+    candidates = [name for name in _TLS_VERSIONS if (name in allowed if allowed else name not in refused)]
     if not candidates:
         raise BadValue("All protocols disabled")
     return candidates[0]

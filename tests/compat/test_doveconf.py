@@ -58,7 +58,8 @@ VALUES = {
     "time": [
         "5", "0", "5 s", "5s", "5m", "5mi", "5 minutes", "2h", "1 d", "1 w", "1 fortnight", "1 ms",
         "1500 ms",
-        "1000 msecs", "4294967295", "", "abc", "5 S", "71582788m", "71582789m", "49711 d", "1 hours x", "7200 s",
+        "1000 msecs", "4294967295", "", "abc", "5 S", "71582788m", "71582789m", "49711 d", "1 hours x",
+        "7200 s",
     ],
     "time_msecs": ["5", "5 ms", "5 s", "1500ms", "1000ms", "0ms", "1 min", "x"],
     "port": ["70000", "abc", "65535", "-1", "0", "080"],
@@ -132,9 +133,7 @@ def test_answers_equal_dovecots(
     monkeypatch.chdir(place)
     Path("t.conf").write_text(body, "utf-8")
     arguments = ["-c", "t.conf", *options.split()]
-    theirs = subprocess.run(
-        [DOVECONF, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    theirs = subprocess.run([DOVECONF, *arguments], capture_output=True, text=True, timeout=60, check=False)
     status = doveconf.main(arguments)
     ours = capsys.readouterr()
     assert _lines(ours.out) == _lines(theirs.stdout)
@@ -151,8 +150,6 @@ def test_debians_own_tree_is_shown_alike(capsys: pytest.CaptureFixture[str]) -> 
         pytest.skip("no /etc/dovecot/dovecot.conf")
     assert DOVECONF is not None
     for option in ("-n", "-a"):
-        theirs = subprocess.run(
-            [DOVECONF, option], capture_output=True, text=True, timeout=60, check=True
-        )
+        theirs = subprocess.run([DOVECONF, option], capture_output=True, text=True, timeout=60, check=True)
         assert doveconf.main([option]) == 0
         assert _lines(capsys.readouterr().out) == _lines(theirs.stdout)

@@ -70,39 +70,38 @@ MODULES: Final[dict[str, frozenset[str]]] = {
     "auth": AUTH_SETTINGS,
     "login": _LOGIN,
     "mail": _STORAGE,
-    "dict": _words(
-        """dict_db_config"""
-    ),
+    "dict": _words("""dict_db_config"""),
     "director": _words(
         """director_flush_socket director_mail_servers director_max_parallel_kicks
         director_max_parallel_moves director_output_buffer_size director_ping_idle_timeout
         director_ping_max_timeout director_servers director_user_expire director_user_kick_delay
         director_username_hash master_user_separator"""
     ),
-    "doveadm": _STORAGE | _words(
+    "doveadm": _STORAGE
+    | _words(
         """auth_debug director_username_hash doveadm_allowed_commands doveadm_api_key
         doveadm_http_rawlog_dir doveadm_password doveadm_port doveadm_socket_path doveadm_ssl
         doveadm_username doveadm_worker_count dsync_alt_char dsync_commit_msgs_interval dsync_features
         dsync_hashed_headers dsync_remote_cmd libexec_dir"""
     ),
-    "imap": _STORAGE | _words(
+    "imap": _STORAGE
+    | _words(
         """imap_capability imap_client_workarounds imap_fetch_failure imap_hibernate_timeout imap_id_log
         imap_id_send imap_idle_notify_interval imap_literal_minus imap_logout_format
         imap_max_line_length imap_metadata imap_urlauth_host imap_urlauth_port rawlog_dir sendmail_path
         submission_host submission_ssl submission_timeout"""
     ),
-    "imap-login": _LOGIN | _words(
-        """imap_capability imap_id_log imap_id_retain imap_id_send imap_literal_minus"""
-    ),
-    "imap-urlauth": _words(
-        """imap_urlauth_logout_format mail_debug"""
-    ),
-    "lda": _STORAGE | _words(
+    "imap-login": _LOGIN
+    | _words("""imap_capability imap_id_log imap_id_retain imap_id_send imap_literal_minus"""),
+    "imap-urlauth": _words("""imap_urlauth_logout_format mail_debug"""),
+    "lda": _STORAGE
+    | _words(
         """deliver_log_format lda_mailbox_autocreate lda_mailbox_autosubscribe
         lda_original_recipient_header quota_full_tempfail rejection_reason rejection_subject
         sendmail_path submission_host submission_ssl submission_timeout"""
     ),
-    "lmtp": _STORAGE | _words(
+    "lmtp": _STORAGE
+    | _words(
         """deliver_log_format lda_mailbox_autocreate lda_mailbox_autosubscribe
         lda_original_recipient_header lmtp_add_received_header lmtp_client_workarounds
         lmtp_hdr_delivery_address lmtp_proxy lmtp_proxy_rawlog_dir lmtp_rawlog_dir lmtp_rcpt_check_quota
@@ -110,11 +109,13 @@ MODULES: Final[dict[str, frozenset[str]]] = {
         login_trusted_networks quota_full_tempfail rejection_reason rejection_subject sendmail_path
         submission_host submission_ssl submission_timeout"""
     ),
-    "managesieve": _STORAGE | _words(
+    "managesieve": _STORAGE
+    | _words(
         """managesieve_client_workarounds managesieve_implementation_string managesieve_logout_format
         managesieve_max_compile_errors managesieve_max_line_length rawlog_dir"""
     ),
-    "managesieve-login": _LOGIN | _words(
+    "managesieve-login": _LOGIN
+    | _words(
         """managesieve_implementation_string managesieve_notify_capability managesieve_sieve_capability"""
     ),
     "master": _words(
@@ -122,7 +123,8 @@ MODULES: Final[dict[str, frozenset[str]]] = {
         default_login_user default_process_limit default_vsz_limit first_valid_gid first_valid_uid
         last_valid_gid last_valid_uid libexec_dir listen protocols ssl"""
     ),
-    "pop3": _STORAGE | _words(
+    "pop3": _STORAGE
+    | _words(
         """pop3_client_workarounds pop3_delete_type pop3_enable_last pop3_fast_size_lookups
         pop3_lock_session pop3_logout_format pop3_no_flag_updates pop3_reuse_xuidl pop3_save_uidl
         pop3_uidl_duplicates rawlog_dir"""
@@ -143,7 +145,8 @@ MODULES: Final[dict[str, frozenset[str]]] = {
         old_stats_command_min_time old_stats_domain_min_time old_stats_ip_min_time
         old_stats_memory_limit old_stats_session_min_time old_stats_user_min_time stats_http_rawlog_dir"""
     ),
-    "submission": _STORAGE | _words(
+    "submission": _STORAGE
+    | _words(
         """imap_urlauth_host imap_urlauth_port login_greeting login_trusted_networks rawlog_dir
         submission_client_workarounds submission_logout_format submission_max_mail_size
         submission_max_recipients submission_relay_command_timeout submission_relay_connect_timeout
@@ -151,7 +154,6 @@ MODULES: Final[dict[str, frozenset[str]]] = {
         submission_relay_password submission_relay_port submission_relay_rawlog_dir submission_relay_ssl
         submission_relay_ssl_verify submission_relay_trusted submission_relay_user"""
     ),
-    "submission-login": _LOGIN | _words(
-        """hostname submission_client_workarounds submission_max_mail_size"""
-    ),
+    "submission-login": _LOGIN
+    | _words("""hostname submission_client_workarounds submission_max_mail_size"""),
 }

@@ -23,16 +23,12 @@ SERVICES: Final[tuple[Row, ...]] = (
             "chroot": "login",
             "service_count": "1",
         },
-        (
-            ("inet_listener", "sieve", {"port": "4190"}),
-        ),
+        (("inet_listener", "sieve", {"port": "4190"}),),
     ),
     (
         "managesieve",
         {"protocol": "sieve", "executable": "managesieve", "client_limit": "1", "service_count": "1"},
-        (
-            ("unix_listener", "login/sieve", {"mode": "0666"}),
-        ),
+        (("unix_listener", "login/sieve", {"mode": "0666"}),),
     ),
     (
         "tcpwrap",
@@ -59,9 +55,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "client_limit": "1",
             "service_count": "1",
         },
-        (
-            ("unix_listener", "login/submission", {"mode": "0666"}),
-        ),
+        (("unix_listener", "login/submission", {"mode": "0666"}),),
     ),
     (
         "submission-login",
@@ -73,9 +67,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "chroot": "login",
             "service_count": "1",
         },
-        (
-            ("inet_listener", "submission", {"port": "587"}),
-        ),
+        (("inet_listener", "submission", {"port": "587"}),),
     ),
     (
         "stats",
@@ -112,9 +104,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "client_limit": "1",
             "service_count": "1",
         },
-        (
-            ("unix_listener", "login/pop3", {"mode": "0666"}),
-        ),
+        (("unix_listener", "login/pop3", {"mode": "0666"}),),
     ),
     (
         "pop3-login",
@@ -149,16 +139,12 @@ SERVICES: Final[tuple[Row, ...]] = (
     (
         "log",
         {"type": "log", "executable": "log", "process_limit": "1", "idle_kill": _INFINITE},
-        (
-            ("unix_listener", "log-errors", {}),
-        ),
+        (("unix_listener", "log-errors", {}),),
     ),
     (
         "lmtp",
         {"protocol": "lmtp", "executable": "lmtp", "extra_groups": _GROUP, "client_limit": "1"},
-        (
-            ("unix_listener", "lmtp", {"mode": "0666"}),
-        ),
+        (("unix_listener", "lmtp", {"mode": "0666"}),),
     ),
     (
         "ipc",
@@ -177,16 +163,12 @@ SERVICES: Final[tuple[Row, ...]] = (
             "process_limit": "10",
             "client_limit": "1",
         },
-        (
-            ("unix_listener", "indexer-worker", {"user": _INTERNAL}),
-        ),
+        (("unix_listener", "indexer-worker", {"user": _INTERNAL}),),
     ),
     (
         "indexer",
         {"executable": "indexer", "user": _INTERNAL, "process_limit": "1"},
-        (
-            ("unix_listener", "indexer", {"mode": "0666"}),
-        ),
+        (("unix_listener", "indexer", {"mode": "0666"}),),
     ),
     (
         "imap",
@@ -213,9 +195,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "client_limit": "1",
             "service_count": "1",
         },
-        (
-            ("unix_listener", "imap-urlauth-worker", {"user": _INTERNAL}),
-        ),
+        (("unix_listener", "imap-urlauth-worker", {"user": _INTERNAL}),),
     ),
     (
         "imap-urlauth",
@@ -227,9 +207,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "client_limit": "1",
             "service_count": "1",
         },
-        (
-            ("unix_listener", "token-login/imap-urlauth", {"mode": "0666"}),
-        ),
+        (("unix_listener", "token-login/imap-urlauth", {"mode": "0666"}),),
     ),
     (
         "imap-urlauth-login",
@@ -241,9 +219,7 @@ SERVICES: Final[tuple[Row, ...]] = (
             "chroot": "token-login",
             "service_count": "1",
         },
-        (
-            ("unix_listener", "imap-urlauth", {"mode": "0666"}),
-        ),
+        (("unix_listener", "imap-urlauth", {"mode": "0666"}),),
     ),
     (
         "imap-login",
@@ -263,16 +239,12 @@ SERVICES: Final[tuple[Row, ...]] = (
     (
         "imap-hibernate",
         {"protocol": "imap", "executable": "imap-hibernate", "user": _INTERNAL},
-        (
-            ("unix_listener", "imap-hibernate", {"mode": "0660", "group": _GROUP}),
-        ),
+        (("unix_listener", "imap-hibernate", {"mode": "0660", "group": _GROUP}),),
     ),
     (
         "doveadm",
         {"executable": "doveadm-server", "extra_groups": _GROUP, "client_limit": "1", "service_count": "1"},
-        (
-            ("unix_listener", "doveadm-server", {}),
-        ),
+        (("unix_listener", "doveadm-server", {}),),
     ),
     (
         "dns-client",
@@ -300,23 +272,17 @@ SERVICES: Final[tuple[Row, ...]] = (
     (
         "dict",
         {"executable": "dict", "user": _INTERNAL, "client_limit": "1"},
-        (
-            ("unix_listener", "dict", {"mode": "0660", "group": _GROUP}),
-        ),
+        (("unix_listener", "dict", {"mode": "0660", "group": _GROUP}),),
     ),
     (
         "dict-async",
         {"executable": "dict", "user": _INTERNAL},
-        (
-            ("unix_listener", "dict-async", {"mode": "0660", "group": _GROUP}),
-        ),
+        (("unix_listener", "dict-async", {"mode": "0660", "group": _GROUP}),),
     ),
     (
         "config",
         {"type": "config", "executable": "config", "idle_kill": _INFINITE},
-        (
-            ("unix_listener", "config", {}),
-        ),
+        (("unix_listener", "config", {}),),
     ),
     (
         "auth",
@@ -333,9 +299,7 @@ SERVICES: Final[tuple[Row, ...]] = (
     (
         "auth-worker",
         {"type": "worker", "executable": "auth -w", "client_limit": "1"},
-        (
-            ("unix_listener", "auth-worker", {"user": _INTERNAL}),
-        ),
+        (("unix_listener", "auth-worker", {"user": _INTERNAL}),),
     ),
     (
         "anvil",
