@@ -5,7 +5,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
@@ -78,14 +78,26 @@ class Server:
         return [text for _level, text, *_ in self.sink.lines]
 
 
-@pytest.fixture(autouse=True)
-def empty_store() -> Iterator[None]:
+Start = Callable[..., Server]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
     forget_all()
-    yield
+    servers: list[Server] = []
+
+    def one(**facts: object) -> Server:
+        servers.append(Server(**facts))
+        return servers[-1]
+
+    yield one
+    for server in servers:
+        server.client.close()
+        server.join()
 
 
-def test_login_is_answered_and_the_session_is_logged() -> None:
-    server = Server()
+def test_login_is_answered_and_the_session_is_logged(start: Start) -> None:
+    server = start()
     assert server.read_until(b"Logged in\r\n").startswith(b"a1 OK [CAPABILITY IMAP4rev1 ")
     server.ask(b"b APPEND INBOX {5+}\r\nhello\r\n", b"b OK")
     server.ask(
@@ -101,8 +113,8 @@ def test_login_is_answered_and_the_session_is_logged() -> None:
     )
 
 
-def test_an_old_client_gets_its_capabilities_untagged() -> None:
-    server = Server(send_capability=False, input=b"b NOOP\r\n")
+def test_an_old_client_gets_its_capabilities_untagged(start: Start) -> None:
+    server = start(send_capability=False, input=b"b NOOP\r\n")
     answer = server.read_until(b"b OK NOOP")
     assert re.match(rb"\* CAPABILITY IMAP4rev1 [^\r]*\r\na1 OK Logged in\r\nb OK NOOP", answer)
     server.client.close()
@@ -110,15 +122,15 @@ def test_an_old_client_gets_its_capabilities_untagged() -> None:
     assert server.log()[0].startswith("Disconnected: Connection closed (NOOP finished 0.")
 
 
-def test_without_a_tag_the_session_is_preauthenticated() -> None:
-    server = Server(tag=b"")
+def test_without_a_tag_the_session_is_preauthenticated(start: Start) -> None:
+    server = start(tag=b"")
     assert server.read_until(b"\r\n").startswith(b"* PREAUTH [CAPABILITY IMAP4rev1 ")
     server.client.close()
     server.join()
 
 
-def test_idle_tells_of_another_session_at_once() -> None:
-    one, two = Server(), Server()
+def test_idle_tells_of_another_session_at_once(start: Start) -> None:
+    one, two = start(), start()
     one.read_until(b"Logged in\r\n")
     two.read_until(b"Logged in\r\n")
     one.ask(b"b SELECT INBOX\r\n", b"b OK")
@@ -135,8 +147,8 @@ def test_idle_tells_of_another_session_at_once() -> None:
     assert one.process.titles[-1] == "alice 127.0.0.1"
 
 
-def test_a_server_that_stops_says_so() -> None:
-    server = Server()
+def test_a_server_that_stops_says_so(start: Start) -> None:
+    server = start()
     server.read_until(b"Logged in\r\n")
     server.process.stopping = True
     assert server.read_until(b"\r\n") == b"* BYE Server shutting down.\r\n"
@@ -144,15 +156,15 @@ def test_a_server_that_stops_says_so() -> None:
     assert server.log()[0].startswith("Disconnected: Server shutting down. in=0 out=")
 
 
-def test_a_slow_reader_gets_everything() -> None:
-    server = Server()
+def test_a_slow_reader_gets_everything(start: Start) -> None:
+    server = start()
     server.read_until(b"Logged in\r\n")
-    body = b"x" * 3_000_000
+    body = b"~" * 3_000_000
     server.ask(b"b APPEND INBOX {%d+}\r\n%b\r\n" % (len(body), body), b"b OK")
     server.client.sendall(b"c SELECT INBOX\r\nd FETCH 1 BODY.PEEK[]\r\n")
     time.sleep(0.2)
     answer = server.read_until(b"d OK Fetch completed")
-    assert answer.count(b"x") == len(body)
+    assert answer.count(b"~") == len(body)
     server.client.close()
     server.join()
 
