@@ -33,6 +33,14 @@ def test_preforking_and_service_count(toys: Toys) -> None:
     assert all(served.count(who) <= 2 for who in served)
 
 
+def test_service_count_bounds_the_clients_at_once(toys: Toys) -> None:
+    toys.configure(toys.service("many", client_limit=1000, service_count=1))
+    toys.start()
+    with toys.connect("many") as first, toys.connect("many") as second:
+        assert first.ask("who") != second.ask("who")
+    assert toys.status()["many"][3] == "1"
+
+
 def test_idle_processes_end(toys: Toys) -> None:
     toys.configure(
         toys.service("one", client_limit=1, idle_kill=1, process_min_avail=1, process_limit=10),

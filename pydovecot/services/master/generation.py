@@ -7,6 +7,7 @@ no new clients and end when theirs are gone.
 import os
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pydovecot.base import privileges
@@ -56,6 +57,10 @@ class Generation:
                 self.missing.append(config.name)
                 continue
             self._programs[config.name] = program
+            count = config.service_count
+            if 0 < count < config.client_limit:
+                # A process that ends after `count` clients must not take more of them at once.
+                config = replace(config, client_limit=count)
             self.services.append(Service(world, self, config))
 
     # --- listeners ------------------------------------------------------------------------------------
