@@ -323,6 +323,10 @@ class ExpungedError(Exception):
     """The message's content is gone: another session expunged it."""
 
 
+class MailboxGoneError(Exception):
+    """The mailbox that a view shows was deleted, or replaced by one with another UIDVALIDITY."""
+
+
 class Store(Protocol):
     """All mail of one user."""
 
@@ -364,6 +368,6 @@ class Store(Protocol):
 
 
 __all__ = [
-    "Changes", "Column", "CopyResult", "ExpungedError", "ListEntry", "ListOptions", "Message",
-    "Namespace", "Save", "SaveResult", "Special", "Status", "Store", "StoreResult", "View",
+    "Changes", "Column", "CopyResult", "ExpungedError", "ListEntry", "ListOptions", "MailboxGoneError",
+    "Message", "Namespace", "Save", "SaveResult", "Special", "Status", "Store", "StoreResult", "View",
 ]

@@ -18,7 +18,10 @@ def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) 
     """
     backend = entry.backend
     try:
-        if backend.existence(parts) is not Existence.MAILBOX or not backend.status(parts, size=False).messages:
+        if (
+            backend.existence(parts) is not Existence.MAILBOX
+            or not backend.status(parts, size=False).messages
+        ):
             return
         view = backend.open(parts, entry.name(parts), readonly=False, keep_recent=True)
         try:

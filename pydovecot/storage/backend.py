@@ -1,7 +1,7 @@
 """What a storage driver offers to the store: the mailboxes of one namespace, named by their path of parts.
 
-`("INBOX",)` is the INBOX (of the namespace with `inbox = yes`), ("Work", "2026") a mailbox below Work. How parts become directories,
-and which characters they may not have, is the driver's affair (`check`).
+`("INBOX",)` is the INBOX (of the namespace with `inbox = yes`), ("Work", "2026") a mailbox below Work. How
+parts become directories, and which characters they may not have, is the driver's affair (`check`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -8,10 +8,24 @@ from typing import Final
 from pydovecot.model.errors import InternalError
 
 KEYS: Final = frozenset(
-    """INDEX INDEXPVT INDEXCACHE CONTROL INBOX LAYOUT DIRNAME FULLDIRNAME MAILBOXDIR SUBSCRIPTIONS ALT
-    LISTINDEX VOLATILEDIR BROKENCHAR""".split()
+    [
+        "INDEX",
+        "INDEXPVT",
+        "INDEXCACHE",
+        "CONTROL",
+        "INBOX",
+        "LAYOUT",
+        "DIRNAME",
+        "FULLDIRNAME",
+        "MAILBOXDIR",
+        "SUBSCRIPTIONS",
+        "ALT",
+        "LISTINDEX",
+        "VOLATILEDIR",
+        "BROKENCHAR",
+    ]
 )
-SWITCHES: Final = frozenset("ALTNOCHECK ITERINDEX UTF-8 NO-NOSELECT NO-FS-VALIDATION".split())
+SWITCHES: Final = frozenset(["ALTNOCHECK", "ITERINDEX", "UTF-8", "NO-NOSELECT", "NO-FS-VALIDATION"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +60,9 @@ def parse(text: str, home: str) -> Location:
         elif not equals and name in SWITCHES:
             keys[name] = "yes"
         else:
-            raise InternalError(f"Initialization failed: Invalid mail location {text}: Unknown setting: {name}")
+            raise InternalError(
+                f"Initialization failed: Invalid mail location {text}: Unknown setting: {name}"
+            )
     path = _with_home(path, home)
     if not driver:
         driver = _driver_of(path)

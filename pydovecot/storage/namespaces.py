@@ -110,7 +110,9 @@ def effective_prefix_check(entries: Sequence[NamespaceEntry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         if entry.prefix in seen:
-            raise InternalError(f'namespace configuration error: Duplicate namespace prefix: "{entry.prefix}"')
+            raise InternalError(
+                f'namespace configuration error: Duplicate namespace prefix: "{entry.prefix}"'
+            )
         seen.add(entry.prefix)
         if entry.prefix.upper().startswith("INBOX") and not entry.prefix.startswith("INBOX"):
             raise InternalError(

@@ -16,15 +16,15 @@ from pydovecot.settings.declare import (
 class MailSettings(Settings):
     """How and where mail is kept."""
 
-    mail_location = strvar("", doc="Driver, path and keys of the mail: maildir:~/Maildir; empty: look what is there.")
+    mail_location = strvar("", doc="Driver, path and keys: maildir:~/Maildir; empty: look what is there.")
     # "optimized": fsync where an acknowledged message could be lost, not for flags that can be set again.
     mail_fsync = enum("optimized", "optimized:never:always", doc="When files are forced to the disk.")
     mail_save_crlf = boolean(False, doc="Store messages with CRLF line ends.")
     mail_max_keyword_length = uint(50, doc="Longest keyword name.")
     mail_full_filesystem_access = boolean(False, doc="Allow mailbox names with / ../ and ~ in front.")
-    mail_temp_scan_interval = time("1 week", doc="How often tmp/ is looked through for leftovers.", since="2.2")
+    mail_temp_scan_interval = time("1 week", doc="How often leftovers in tmp/ are looked for.", since="2.2")
     mail_nfs_storage = boolean(False, doc="Mail is on NFS and served by several hosts.")
-    mail_max_lock_timeout = time("0", doc="Longest wait for any lock; 0: each lock's own limit.", since="2.2.19")
+    mail_max_lock_timeout = time("0", doc="Longest wait for a lock; 0: each one's own limit.", since="2.2.19")
     hostname = string("", doc="This host's name in new message files; empty: ask the system.")
 
 
@@ -39,7 +39,7 @@ class MailboxSettings(Settings):
     driver = string("", doc="Storage driver of this one mailbox.", since="2.2")
     comment = string("", doc="/private/comment in METADATA when the user set none.", since="2.2")
     autoexpunge = time("0", doc="Messages saved longer ago are removed at logout; 0: never.", since="2.2.20")
-    autoexpunge_max_mails = uint(0, doc="Oldest messages above this number are removed at logout.", since="2.2.25")
+    autoexpunge_max_mails = uint(0, doc="Oldest ones above this number are removed.", since="2.2.25")
 
     @property
     def mailbox_name(self) -> str:

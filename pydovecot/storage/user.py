@@ -20,11 +20,16 @@ class StorageUser:
         """% variables by their short and long names. Dovecot: Variables, "Global variables"."""
         name, _, domain = self.username.partition("@")
         table = {
-            "u": self.username, "user": self.username,
-            "n": name, "username": name,
-            "d": domain, "domain": domain,
-            "h": self.home, "home": self.home,
-            "s": self.service, "service": self.service,
+            "u": self.username,
+            "user": self.username,
+            "n": name,
+            "username": name,
+            "d": domain,
+            "domain": domain,
+            "h": self.home,
+            "home": self.home,
+            "s": self.service,
+            "service": self.service,
         }
         table.update(self.variables)
         return table

@@ -7,6 +7,7 @@ from pydovecot.model.errors import InternalError
 from pydovecot.settings.expand import expand
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.backend import Backend, Resolver
+from pydovecot.storage.drivers.maildir.backend import MaildirBackend
 from pydovecot.storage.drivers.memory.backend import MemoryBackend
 from pydovecot.storage.location import Location, parse
 from pydovecot.storage.namespaces import NamespaceEntry, Namespaces, effective_prefix_check
@@ -23,7 +24,14 @@ def _memory(
     return MemoryBackend(location.root or user.username, resolve, inbox=inbox)
 
 
+def _maildir(
+    location: Location, _user: StorageUser, view: SettingsView, resolve: Resolver, inbox: bool
+) -> Backend:
+    return MaildirBackend(location, view, resolve, inbox=inbox)
+
+
 DRIVERS: Final[dict[str, Opener]] = {
+    "maildir": _maildir,
     "memory": _memory,
 }
 

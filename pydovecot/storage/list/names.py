@@ -30,7 +30,9 @@ def check(parts: Sequence[str], separator: str, layout_separator: str) -> None:
     if not parts[-1]:
         refuse("Ends with hierarchy separator")
     if layout_separator != separator and layout_separator in name:
-        refuse(f"Name must not have '{layout_separator}' characters")
+        raise UserError(Code.CANNOT, f"Character not allowed in mailbox name: '{layout_separator}'")
+    if any("/" in part for part in parts):
+        refuse("Name must not have '/' characters")
     if name.startswith("~"):
         refuse("Begins with '~'")
     if len(parts) > MAX_LEVELS or len(name.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-# A backtracking regular expression takes length**wildcards steps: beyond this the slower, linear walk is used.
+# A backtracking regular expression takes length**wildcards steps: above, the slower linear walk is used.
 MAX_REGEX_WILDCARDS: Final = 2
 
 

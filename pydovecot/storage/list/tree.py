@@ -11,7 +11,7 @@ from pydovecot.storage.namespaces import NamespaceEntry
 
 @dataclass(slots=True)
 class Branch:
-    """One name. `exists` and `selectable` as in ListEntry; a Branch with neither is only on the way to others."""
+    """One name. `exists` and `selectable` as in ListEntry; with neither it is only on the way to others."""
 
     name: str = ""
     separator: str = ""

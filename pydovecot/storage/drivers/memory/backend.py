@@ -38,7 +38,7 @@ class MemoryBackend:
     """See storage.backend.Backend."""
 
     driver = "memory"
-    separator = "/"
+    separator = "."
 
     def __init__(self, room: str, resolve: Resolver, *, inbox: bool) -> None:
         self._room = _rooms.setdefault(room, Room())
@@ -51,7 +51,7 @@ class MemoryBackend:
         self._room.uidvalidity += 1
 
     def check(self, parts: Parts, separator: str) -> None:
-        """The rules that all names obey; "/" is the layout's separator."""
+        """The rules that all names obey; "." is the separator as in maildir++."""
         names.check(parts, separator, self.separator)
 
     def nodes(self) -> Iterable[Node]:
@@ -74,7 +74,11 @@ class MemoryBackend:
 
     def delete(self, parts: Parts) -> None:
         """Drop it."""
-        del self._room.mailboxes[parts]
+        box = self._room.mailboxes.pop(parts, None)
+        if box is None:
+            raise UserError(Code.NONEXISTENT, "Mailbox doesn't exist: " + self.separator.join(parts))
+        box.deleted = True
+        box.wake()
 
     def rename(self, old: Parts, new: Parts) -> None:
         """Move it and everything below."""

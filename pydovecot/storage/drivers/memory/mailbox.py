@@ -37,6 +37,7 @@ class Mailbox:
     first_recent: int = 1
     keywords: list[str] = field(default_factory=list)
     expunged: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid) in order of time
+    deleted: bool = False
     watchers: set[int] = field(default_factory=set)  # eventfds of the views that are open
 
     def spelled(self, keywords: Iterable[str]) -> frozenset[str]:
@@ -55,7 +56,9 @@ class Mailbox:
         self.modseq += 1
         return self.modseq
 
-    def add(self, stored: bytes, flags: FlagSet, received: int | None, guid: str, uidl: str, modseq: int) -> Mail:
+    def add(
+        self, stored: bytes, flags: FlagSet, received: int | None, guid: str, uidl: str, modseq: int
+    ) -> Mail:
         """Append one message."""
         now = int(time.time())
         mail = Mail(

@@ -9,7 +9,7 @@ from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import Key
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, StoreResult
+from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Resolver
 from pydovecot.storage.content import Content, crlf_size
 from pydovecot.storage.copying import copy_messages
@@ -199,7 +199,9 @@ class MemoryView:
             [
                 mail.uid
                 for mail in self._mailbox.mails.values()
-                if mail.system & Flag.DELETED and mail.uid in self._told and (uids is None or mail.uid in uids)
+                if mail.system & Flag.DELETED
+                and mail.uid in self._told
+                and (uids is None or mail.uid in uids)
             ]
         )
 
@@ -209,6 +211,8 @@ class MemoryView:
 
     def sync(self, *, expunges: bool = True) -> Changes:
         """Compare what was told with what is."""
+        if self._mailbox.deleted:
+            raise MailboxGoneError(self.name)
         mails = self._mailbox.mails
         gone = [(seq, uid) for seq, uid in enumerate(self._uids, 1) if uid not in mails] if expunges else []
         for _, uid in gone:
@@ -311,5 +315,3 @@ CONTENT_COLUMNS: Final = frozenset(
 
 def _needs_content(columns: Sequence[Column]) -> bool:
     return not CONTENT_COLUMNS.isdisjoint(columns)
-
-

@@ -1,0 +1,456 @@
+"""One mailbox in the index: its header, and the changes that drivers make inside a write transaction."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydovecot.index.database import Database
+from pydovecot.model.flags import Flag
+
+SEEN: Final = int(Flag.SEEN)
+DELETED: Final = int(Flag.DELETED)
+LOG_KEEP: Final = 2000  # modseqs of changes that a view can be behind before it reads everything again
+LOG_PRUNE_EVERY: Final = 500
+GONE_LOG_KEEP: Final = 100_000  # modseqs of expunges kept for QRESYNC clients
+GONE_ROWS_KEEP: Final = 2000  # expunged messages whose row is kept
+SNAPSHOT_AFTER: Final = 300  # changed messages since the snapshot that make a new one worth it
+UID_MASK: Final = 0xFFFFFFFF
+FEW: Final = 64  # ranges or places that are handled one by one
+
+CHANGED: Final = 0
+EXPUNGED: Final = 1
+
+_HEADER: Final = (
+    "guid, uidvalidity, uidnext, first_recent, modseq, log_from, gone_from,"
+    " messages, unseen, deleted, keywords, disk"
+)
+_COPIED_CACHE: Final = "envelope, body, bodystructure, sent, sent_day"
+
+
+@dataclass(slots=True)
+class Header:
+    """The mailbox's row."""
+
+    guid: str
+    uidvalidity: int
+    uidnext: int
+    first_recent: int
+    modseq: int
+    log_from: int
+    gone_from: int
+    messages: int
+    unseen: int
+    deleted: int
+    keywords: str
+    disk: str
+
+    def keyword_names(self) -> list[str]:
+        """Names by bit number; "" where a number has no name (yet)."""
+        return self.keywords.split(" ") if self.keywords else []
+
+
+@dataclass(slots=True)
+class NewMail:
+    """A row to add. None: not known yet."""
+
+    uid: int
+    state: int
+    name: str
+    received: int | None = None
+    saved: int | None = None
+    size: int | None = None
+    psize: int | None = None
+    guid: str | None = None
+    uidl: str | None = None
+
+
+@dataclass(slots=True)
+class Delta:
+    """What happened after a modseq: `states` of new and changed messages by UID, `expunged` UIDs.
+
+    `complete`: the log does not reach back so far; `states` are all messages there are.
+    """
+
+    modseq: int
+    states: list[tuple[int, int]]
+    expunged: set[int]
+    complete: bool = False
+
+
+class MailboxIndex:
+    """Reads at any time; everything that changes must run inside `database.write()`."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.database, self.name = database, name
+        self._id = 0
+        self._modseq = 0  # of the running transaction, 0: not numbered yet
+
+    @property
+    def id(self) -> int:
+        """The mailbox's number, given at first use."""
+        if not self._id:
+            row = self.database.row("SELECT id FROM mailbox WHERE name = ?", (self.name,))
+            if row is None:
+                with self.database.write():
+                    self.database.execute("INSERT OR IGNORE INTO mailbox (name) VALUES (?)", (self.name,))
+                row = self.database.row("SELECT id FROM mailbox WHERE name = ?", (self.name,))
+            self._id = int(row[0])
+        return self._id
+
+    def forget(self) -> None:
+        """The database was made anew: the number is another one now."""
+        self._id = 0
+
+    def key(self, uid: int) -> int:
+        """Row id of a message."""
+        return self.id << 32 | uid
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """All row ids of the mailbox."""
+        return self.id << 32, self.id << 32 | UID_MASK
+
+    def header(self) -> Header:
+        """The row as it is now."""
+        row = self.database.row(f"SELECT {_HEADER} FROM mailbox WHERE id = ?", (self.id,))
+        if row is None:
+            self.forget()
+            row = self.database.row(f"SELECT {_HEADER} FROM mailbox WHERE id = ?", (self.id,))
+        return Header(*row)
+
+    def set(self, **values: Any) -> None:
+        """Write columns of the header."""
+        names = ", ".join(f"{name} = ?" for name in values)
+        self.database.execute(f"UPDATE mailbox SET {names} WHERE id = ?", (*values.values(), self.id))
+
+    # -- changes -------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start of a driver's step inside a transaction: its first change takes the next modseq."""
+        self._modseq = 0
+
+    def modseq(self) -> int:
+        """The modseq of this step."""
+        if not self._modseq:
+            row = self.database.row(
+                "UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq", (self.id,)
+            )
+            self._modseq = int(row[0])
+            self.database.wake_after_commit()
+            if self._modseq % LOG_PRUNE_EVERY == 0:
+                self._prune()
+        return self._modseq
+
+    def add(self, mails: Sequence[NewMail]) -> None:
+        """Add messages in ascending order of UID, all above what is there."""
+        if not mails:
+            return
+        modseq, base = self.modseq(), self.id << 32
+        self.database.executemany(
+            "INSERT INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (
+                (base | m.uid, m.state, modseq, m.name, m.received, m.saved, m.size, m.psize, m.guid, m.uidl)
+                for m in mails
+            ),
+        )
+        self._log([m.uid for m in mails], CHANGED)
+        self.database.execute(
+            "UPDATE mailbox SET messages = messages + ?, unseen = unseen + ?, deleted = deleted + ?,"
+            " uidnext = max(uidnext, ?) WHERE id = ?",
+            (
+                len(mails),
+                sum(not m.state & SEEN for m in mails),
+                sum(bool(m.state & DELETED) for m in mails),
+                mails[-1].uid + 1,
+                self.id,
+            ),
+        )
+
+    def change(self, changes: Sequence[tuple[int, int, int, str]]) -> None:
+        """Give messages another state: (uid, old state, new state, name), ascending."""
+        if not changes:
+            return
+        modseq, base = self.modseq(), self.id << 32
+        self.database.executemany(
+            "UPDATE msg SET state = ?, name = ?, modseq = ? WHERE id = ?",
+            ((new, name, modseq, base | uid) for uid, _, new, name in changes),
+        )
+        self._log([change[0] for change in changes], CHANGED)
+        unseen = sum(((old & SEEN) - (new & SEEN)) // SEEN for _, old, new, _ in changes)
+        deleted = sum(((new & DELETED) - (old & DELETED)) // DELETED for _, old, new, _ in changes)
+        self.database.execute(
+            "UPDATE mailbox SET unseen = unseen + ?, deleted = deleted + ? WHERE id = ?",
+            (unseen, deleted, self.id),
+        )
+
+    def rename(self, names: Iterable[tuple[int, str]]) -> None:
+        """Messages have other names in the driver; nobody is told."""
+        base = self.id << 32
+        self.database.executemany(
+            "UPDATE msg SET name = ? WHERE id = ?", [(name, base | uid) for uid, name in names]
+        )
+
+    def touch(self, uids: Sequence[int]) -> None:
+        """Give messages a new modseq without a change of flags."""
+        base, modseq = self.id << 32, self.modseq()
+        self.database.executemany(
+            "UPDATE msg SET modseq = ? WHERE id = ?", [(modseq, base | u) for u in uids]
+        )
+        self._log(uids, CHANGED)
+
+    def expunge(self, uids: Sequence[int]) -> None:
+        """Remove messages (ascending); their rows are kept for a while in `gone`."""
+        if not uids:
+            return
+        modseq = self.modseq()
+        unseen = deleted = count = 0
+        for low, high in ranges(uids):
+            span = (self.key(low), self.key(high))
+            row = self.database.row(
+                "SELECT count(*), coalesce(sum(state & ? = 0), 0), coalesce(sum(state & ? != 0), 0) FROM msg"
+                " WHERE id BETWEEN ? AND ?",
+                (SEEN, DELETED, *span),
+            )
+            count, unseen, deleted = count + row[0], unseen + row[1], deleted + row[2]
+            self.database.execute(
+                "INSERT OR REPLACE INTO gone SELECT id, ?, name, received, saved, size, psize, guid, uidl"
+                " FROM msg WHERE id BETWEEN ? AND ?",
+                (modseq, *span),
+            )
+            self.database.execute("DELETE FROM msg WHERE id BETWEEN ? AND ?", span)
+        self._log(uids, EXPUNGED)
+        self.database.execute(
+            "UPDATE mailbox SET messages = messages - ?, unseen = unseen - ?, deleted = deleted - ?"
+            " WHERE id = ?",
+            (count, unseen, deleted, self.id),
+        )
+
+    def _log(self, uids: Sequence[int], kind: int) -> None:
+        mailbox, modseq = self.id, self.modseq()
+        spans = list(ranges(uids))
+        if kind == CHANGED and len(spans) > FEW:
+            # Too many messages looked at again cost less than too many ranges.
+            spans = [(uids[0], uids[-1])]
+        self.database.executemany(
+            "INSERT OR REPLACE INTO log VALUES (?,?,?,?,?)",
+            [(mailbox, modseq, low, high, kind) for low, high in spans],
+        )
+
+    def _prune(self) -> None:
+        """Drop history that nobody is likely to ask for."""
+        header = self.header()
+        keep = max(header.log_from, self._modseq - LOG_KEEP)
+        gone = max(header.gone_from, self._modseq - GONE_LOG_KEEP)
+        self.database.execute(
+            "DELETE FROM log WHERE mailbox = ? AND (modseq <= ? AND kind = 0 OR modseq <= ?)",
+            (self.id, keep, gone),
+        )
+        self.set(log_from=keep, gone_from=gone)
+        self._prune_gone()
+
+    def _prune_gone(self) -> None:
+        low, high = self.span
+        limit = self.database.row(
+            "SELECT modseq FROM gone WHERE id BETWEEN ? AND ? ORDER BY modseq DESC LIMIT 1 OFFSET ?",
+            (low, high, GONE_ROWS_KEEP),
+        )
+        if limit is not None:
+            for table in ("cache", "header"):
+                self.database.execute(
+                    f"DELETE FROM {table} WHERE id IN"
+                    " (SELECT id FROM gone WHERE id BETWEEN ? AND ? AND modseq <= ?)",
+                    (low, high, limit[0]),
+                )
+            self.database.execute(
+                "DELETE FROM gone WHERE id BETWEEN ? AND ? AND modseq <= ?", (low, high, limit[0])
+            )
+
+    def clear(self) -> None:
+        """Forget all messages (UIDVALIDITY changed, or everything is read again)."""
+        for table in ("msg", "gone", "cache", "header"):
+            self.database.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", self.span)
+        for table in ("log", "snapshot"):
+            self.database.execute(f"DELETE FROM {table} WHERE mailbox = ?", (self.id,))
+        modseq = self.modseq()
+        self.set(
+            messages=0, unseen=0, deleted=0, uidnext=1, first_recent=1, log_from=modseq, gone_from=modseq
+        )
+
+    def drop(self) -> None:
+        """The mailbox was deleted."""
+        self.clear()
+        self.database.execute("DELETE FROM mailbox WHERE id = ?", (self.id,))
+        self.forget()
+
+    def copy_cache(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Copies have the content of their originals: (row id of the original, of the copy)."""
+        self.database.executemany(
+            f"INSERT OR IGNORE INTO cache SELECT ?2, {_COPIED_CACHE} FROM cache WHERE id = ?1", pairs
+        )
+        self.database.executemany(
+            "INSERT OR IGNORE INTO header SELECT ?2, data FROM header WHERE id = ?1", pairs
+        )
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def load(self) -> tuple[int, "array[int]", "array[int]"]:
+        """(modseq, UIDs, states) of all messages as of now."""
+        with self.database.read():
+            header = self.header()
+            row = self.database.row("SELECT modseq, uids, states FROM snapshot WHERE mailbox = ?", (self.id,))
+            if row is None or row[0] < header.log_from:
+                return header.modseq, *self._load_all()
+            uids, states = array("I"), array("Q")
+            uids.frombytes(row[1])
+            states.frombytes(row[2])
+            if row[0] == header.modseq:
+                return header.modseq, uids, states
+            delta = self._delta(row[0], header)
+        if delta.complete:
+            return (
+                delta.modseq,
+                array("I", [u for u, _ in delta.states]),
+                array("Q", [s for _, s in delta.states]),
+            )
+        return delta.modseq, *apply(uids, states, delta)[:2]
+
+    def _load_all(self) -> tuple["array[int]", "array[int]"]:
+        rows = self.database.rows(
+            "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *self.span)
+        )
+        return array("I", [row[0] for row in rows]), array("Q", [row[1] for row in rows])
+
+    def delta(self, modseq: int) -> Delta:
+        """What happened after `modseq`."""
+        with self.database.read():
+            return self._delta(modseq, self.header())
+
+    def _delta(self, modseq: int, header: Header) -> Delta:
+        if modseq < header.log_from or modseq > header.modseq:
+            rows = self.database.rows(
+                "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *self.span)
+            )
+            return Delta(header.modseq, rows, set(), complete=True)
+        entries = self.database.rows(
+            "SELECT low, high, kind FROM log WHERE mailbox = ? AND modseq > ?", (self.id, modseq)
+        )
+        expunged: set[int] = set()
+        for low, high, kind in entries:
+            if kind == EXPUNGED:
+                expunged.update(range(low, high + 1))
+        states: list[tuple[int, int]] = []
+        for low, high in merge((low, high) for low, high, kind in entries if kind == CHANGED):
+            states += self.database.rows(
+                "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ?",
+                (UID_MASK, self.key(low), self.key(high)),
+            )
+        return Delta(header.modseq, states, expunged)
+
+    def save_snapshot(self, modseq: int, uids: "array[int]", states: "array[int]") -> None:
+        """Keep packed arrays if the last ones are far behind."""
+        row = self.database.row("SELECT modseq FROM snapshot WHERE mailbox = ?", (self.id,))
+        if row is not None and row[0] <= modseq:
+            behind = self.database.row(
+                "SELECT coalesce(sum(high - low + 1), 0) FROM log WHERE mailbox = ? AND modseq > ?",
+                (self.id, row[0]),
+            )[0]
+            if behind < SNAPSHOT_AFTER and row[0] >= self.header().log_from:
+                return
+        elif row is None and len(uids) < SNAPSHOT_AFTER:
+            return
+        with self.database.write():
+            self.database.execute(
+                "INSERT OR REPLACE INTO snapshot VALUES (?,?,?,?)",
+                (self.id, modseq, uids.tobytes(), states.tobytes()),
+            )
+
+    def changed_since(self, modseq: int) -> list[int]:
+        """UIDs whose modseq is above."""
+        rows = self.database.rows(
+            "SELECT id & ? FROM msg WHERE id BETWEEN ? AND ? AND modseq > ?", (UID_MASK, *self.span, modseq)
+        )
+        return [row[0] for row in rows]
+
+    def vanished_since(self, modseq: int) -> list[tuple[int, int]] | None:
+        """Ranges of UIDs expunged after `modseq`, sorted; None: the history does not reach back so far."""
+        if modseq < self.header().gone_from:
+            return None
+        rows = self.database.rows(
+            "SELECT low, high FROM log WHERE mailbox = ? AND modseq > ? AND kind = ?",
+            (self.id, modseq, EXPUNGED),
+        )
+        return list(merge(rows))
+
+
+def ranges(uids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Ascending numbers as inclusive ranges."""
+    low = high = -2
+    for uid in uids:
+        if uid == high + 1:
+            high = uid
+            continue
+        if low >= 0:
+            yield low, high
+        low = high = uid
+    if low >= 0:
+        yield low, high
+
+
+def merge(pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Sorted, disjoint ranges of any ranges."""
+    low = high = -2
+    for start, end in sorted(pairs):
+        if start <= high + 1 and low >= 0:
+            high = max(high, end)
+            continue
+        if low >= 0:
+            yield low, high
+        low, high = start, end
+    if low >= 0:
+        yield low, high
+
+
+def apply(
+    uids: "array[int]", states: "array[int]", delta: Delta
+) -> tuple["array[int]", "array[int]", list[int]]:
+    """Arrays with a delta taken in, and the positions (0-based, of the old arrays) that were expunged."""
+    gone = positions(uids, sorted(delta.expunged)) if delta.expunged else []
+    uids, states = without(uids, states, gone)
+    last = uids[-1] if uids else 0
+    old = [(uid, state) for uid, state in delta.states if uid <= last]
+    for at, (uid, state) in zip(positions(uids, [uid for uid, _ in old], exact=False), old, strict=True):
+        if at < len(uids) and uids[at] == uid:
+            states[at] = state
+    new = delta.states[len(old) :]
+    uids.extend([uid for uid, _ in new])
+    states.extend([state for _, state in new])
+    return uids, states, gone
+
+
+def positions(uids: "array[int]", wanted: Sequence[int], *, exact: bool = True) -> list[int]:
+    """0-based places of ascending UIDs; what is not there is left out, or (not `exact`) where it would be."""
+    if len(wanted) > len(uids) // 8 and exact:
+        chosen = set(wanted)
+        return [at for at, uid in enumerate(uids) if uid in chosen]
+    found: list[int] = []
+    at = 0
+    for uid in wanted:
+        at = bisect_left(uids, uid, at)
+        if not exact or (at < len(uids) and uids[at] == uid):
+            found.append(at)
+    return found
+
+
+def without(
+    uids: "array[int]", states: "array[int]", places: Sequence[int]
+) -> tuple["array[int]", "array[int]"]:
+    """The arrays without some (ascending) places; changed in place when they are few."""
+    if len(places) > FEW:
+        drop = set(places)
+        keep = [at for at in range(len(uids)) if at not in drop]
+        return array("I", [uids[at] for at in keep]), array("Q", [states[at] for at in keep])
+    for at in reversed(places):
+        del uids[at], states[at]
+    return uids, states

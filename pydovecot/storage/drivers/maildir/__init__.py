@@ -1,0 +1,1 @@
+"""Maildir and Maildir++, byte-compatible with Dovecot in both directions."""

@@ -1,0 +1,137 @@
+"""A Maildir as storage.indexed.folder.Folder."""
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from pydovecot.mime import header as mime_header
+from pydovecot.mime import section, summary
+from pydovecot.storage.api import Column, CopyResult, ExpungedError
+from pydovecot.storage.content import crlf_size
+from pydovecot.storage.drivers.maildir import changing, linking, sync
+from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
+from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
+from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
+
+HEADER_BYTES: Final = 16384  # read first when only the header is wanted
+FULL_COLUMNS: Final = frozenset((Column.BODY, Column.BODYSTRUCTURE))
+HEAD_COLUMNS: Final = frozenset((Column.ENVELOPE, Column.SENT, Column.SENT_DAY, Column.HEADER))
+
+
+class MaildirFolder(MaildirPlace):
+    """The steps that change something are in the modules beside this one."""
+
+    def sync(self, *, take_new: bool) -> None:
+        """Bring the index up to what is on disk."""
+        sync.sync(self, take_new=take_new)
+
+    def store(self, uids: Sequence[int], change: StateChange, *, unchanged_since: int | None) -> StoreOutcome:
+        """Rename files to their new flags."""
+        return changing.store(self, uids, change, unchanged_since)
+
+    def expunge(self, uids: Sequence[int], *, only_deleted: bool) -> None:
+        """Unlink files."""
+        changing.expunge(self, uids, only_deleted=only_deleted)
+
+    def copy(self, uids: Sequence[int], target: Folder, *, move: bool) -> CopyResult | None:
+        """Link or rename into another Maildir."""
+        if not isinstance(target, MaildirFolder):
+            return None
+        return linking.copy(self, uids, target, move=move)
+
+    def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None:
+        """As P in the uidlist."""
+        changing.save_uidls(self, uidls)
+
+    def guid_of(self, name: str) -> str:
+        """The base of the file name, as Dovecot has it."""
+        return base_of(name.removeprefix(NEW))
+
+    def watch_paths(self) -> Sequence[str]:
+        """new/, cur/ and the index."""
+        return [self.path + "/new", self.path + "/cur", self.host.database.path]
+
+    def read(self, uid: int) -> bytes:
+        """The message as stored."""
+        row = self.host.database.row("SELECT name, psize FROM msg WHERE id = ?", (self.index.key(uid),))
+        if row is None:
+            raise ExpungedError
+        data = self.with_file(row[0], _read_all)
+        told = sizes_of(row[0])[0] if row[1] is None else row[1]
+        if told is not None and told != len(data):
+            # The S= of the name is wrong: from now on the index knows better.
+            with self.host.database.write():
+                self.host.database.execute(
+                    "UPDATE msg SET psize = ?, size = ? WHERE id = ?",
+                    (len(data), crlf_size(data), self.index.key(uid)),
+                )
+        return data
+
+    def fill(self, uid: int, name: str, wanted: Collection[Column]) -> Filled:
+        """Find out columns: from the name, by stat, from the header or from the whole message."""
+        filled = Filled()
+        if self.host.trust_sizes:
+            filled.psize, filled.size = sizes_of(name)
+        if Column.RECEIVED in wanted or Column.SAVED in wanted:
+            self._stat(name, filled)
+        needs_all = not FULL_COLUMNS.isdisjoint(wanted) or (Column.SIZE in wanted and filled.size is None)
+        if needs_all:
+            self._measure(self.with_file(name, _read_all), filled, Column.HEADER in wanted)
+        elif not HEAD_COLUMNS.isdisjoint(wanted):
+            head = self.with_file(name, _read_header)
+            found = summary.of(head)
+            filled.envelope, filled.sent, filled.sent_day = found.envelope, found.sent, found.sent_day
+            filled.header = section.crlf(head)
+        if filled.psize is None and Column.PHYSICAL_SIZE in wanted:
+            self._stat(name, filled)
+        return filled
+
+    def _stat(self, name: str, filled: Filled) -> None:
+        def look(path: str) -> bytes:
+            found = os.stat(path)
+            filled.received, filled.saved = int(found.st_mtime), int(found.st_ctime)
+            filled.psize = found.st_size
+            return b""
+
+        self.with_file(name, look)
+
+    @staticmethod
+    def _measure(data: bytes, filled: Filled, header: bool) -> None:
+        found = summary.of(data)
+        filled.psize, filled.size = len(data), found.size
+        filled.envelope, filled.body, filled.bodystructure = found.envelope, found.body, found.bodystructure
+        filled.sent, filled.sent_day = found.sent, found.sent_day
+        if header:
+            filled.header = section.crlf(data[: mime_header.end(data)])
+
+
+def _read_all(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(fd).st_size
+        data = os.read(fd, size + 1)
+        if len(data) == size:
+            return data
+        pieces = [data]
+        while data:
+            data = os.read(fd, 1 << 20)
+            pieces.append(data)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
+
+
+def _read_header(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.read(fd, HEADER_BYTES)
+        end = mime_header.end(data)
+        while end == len(data):
+            more = os.read(fd, max(HEADER_BYTES, len(data)))
+            if not more:
+                break
+            data += more
+            end = mime_header.end(data)
+        return data[:end]
+    finally:
+        os.close(fd)

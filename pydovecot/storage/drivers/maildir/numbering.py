@@ -1,0 +1,185 @@
+"""UIDs: reading and extending dovecot-uidlist while it is locked."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pydovecot.index.mailbox import UID_MASK, Header, NewMail
+from pydovecot.storage.drivers.maildir import filename, uidlist, uidvalidity
+from pydovecot.storage.drivers.maildir.disk import DiskState
+from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
+
+COMPRESS_MIN = 200  # lines; below nobody minds some old ones
+COMPRESS_PERCENT = 75  # Dovecot: UIDLIST_COMPRESS_PERCENTAGE
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What the uidlist says beyond the index, and the next UID. `replaced`: all messages were read anew."""
+
+    place: MaildirPlace
+    state: DiskState
+    uidnext: int
+    first: int  # UIDs from here on are not in the index
+    listed: dict[str, uidlist.Entry] = field(default_factory=dict)
+    writable: bool = True
+    rewrite: bool = False
+    replaced: bool = False
+
+    def give(self, names: Sequence[str]) -> list[NewMail]:
+        """Rows for new files: UIDs of the uidlist where it has them, else the next ones, written to it."""
+        mails: list[NewMail] = []
+        unknown: list[tuple[str, str]] = []
+        for name in names:
+            base = filename.base_of(name.removeprefix(NEW))
+            entry = self.listed.get(base)
+            if entry is not None and entry.uid >= self.first:
+                mails.append(_mail(entry.uid, name, entry.extra, self.place.host.trust_sizes))
+            else:
+                unknown.append((base, name))
+        unknown.sort(key=lambda pair: filename.arrival_key(pair[0]))
+        entries: list[uidlist.Entry] = []
+        for base, name in unknown:
+            entries.append(uidlist.Entry(self.uidnext, base))
+            mails.append(_mail(self.uidnext, name, "", self.place.host.trust_sizes))
+            self.uidnext += 1
+        mails.sort(key=lambda mail: mail.uid)
+        if entries and self.writable:
+            extend(self.place, self.state, entries)
+        return mails
+
+
+def _mail(uid: int, name: str, extra: str, trust_sizes: bool) -> NewMail:
+    psize, size = filename.sizes_of(name) if trust_sizes else (None, None)
+    mail = NewMail(uid, filename.state_of(name), name, size=size, psize=psize)
+    if extra:
+        fields = uidlist.extra_fields(extra)
+        mail.guid, mail.uidl = fields.get("G"), fields.get("P")
+        if mail.size is None and fields.get("W", "").isdigit():
+            mail.size = int(fields["W"][:18])
+    return mail
+
+
+def extend(place: MaildirPlace, state: DiskState, entries: Sequence[uidlist.Entry]) -> None:
+    """Append lines (locked) and remember how the file looks now."""
+    uidlist.append(place.uidlist_path, entries, fsync=place.host.fsync_always)
+    state.lines += len(entries)
+    state.saw_uidlist(uidlist.stamp(place.uidlist_path))
+
+
+def read(place: MaildirPlace, header: Header, state: DiskState, *, writable: bool) -> Numbers:
+    """Read what is new in the uidlist (locked, in a write transaction); make one if there is none."""
+    stamp = uidlist.stamp(place.uidlist_path)
+    numbers = Numbers(place, state, header.uidnext, header.uidnext, writable=writable)
+    if header.uidvalidity and stamp == state.uidlist:
+        return numbers
+    appended = bool(header.uidvalidity) and stamp[0] == state.list_inode and stamp[1] > state.list_size
+    if appended:
+        tail = uidlist.read(place.uidlist_path, state.list_size)
+        if tail.complete and not tail.broken:
+            _take(numbers, tail, stamp)
+            state.lines += tail.lines
+            return numbers
+    whole = uidlist.read(place.uidlist_path)
+    if not whole.valid:
+        return _make(place, header, state, numbers)
+    if header.uidvalidity != whole.uidvalidity:
+        _restart(place, header, whole)
+        numbers.first, numbers.replaced = 1, True
+        numbers.uidnext = 1
+        state.in_new = 0
+    elif whole.guid and whole.guid != header.guid:
+        place.index.set(guid=whole.guid)
+    _take(numbers, whole, stamp)
+    state.lines = whole.lines
+    if writable and (whole.broken or not whole.complete or whole.version == 1 or not whole.guid):
+        whole.guid = whole.guid or place.index.header().guid
+        _write(place, state, whole)
+    return numbers
+
+
+def _take(numbers: Numbers, found: uidlist.Uidlist, stamp: uidlist.Stamp) -> None:
+    numbers.listed = {entry.base: entry for entry in found.entries}
+    numbers.uidnext = max(numbers.uidnext, found.uidnext)
+    numbers.state.saw_uidlist(stamp)
+
+
+def _restart(place: MaildirPlace, header: Header, found: uidlist.Uidlist) -> None:
+    """The index knows nothing of this UIDVALIDITY."""
+    index = place.index
+    if header.uidvalidity:
+        index.clear()
+    guid = found.guid or os.urandom(16).hex()
+    index.set(uidvalidity=found.uidvalidity, guid=guid)
+    if found.uidnext > 1:
+        # Clients may know a HIGHESTMODSEQ of an index that was lost: start above any number of changes there
+        # can have been.
+        floor = max(int(time.time()), index.header().modseq + 1)
+        index.set(modseq=floor, log_from=floor, gone_from=floor)
+
+
+def _make(place: MaildirPlace, header: Header, state: DiskState, numbers: Numbers) -> Numbers:
+    """There is no uidlist: write one of what the index knows, or of nothing."""
+    made = uidlist.Uidlist(header.uidvalidity, header.uidnext, header.guid)
+    if not made.uidvalidity:
+        permissions = place.host.permissions
+        made.guid = os.urandom(16).hex()
+        if numbers.writable:
+            made.uidvalidity = uidvalidity.take_next(
+                place.host.control_root, mode=permissions.file_mode, gid=permissions.gid
+            )
+        else:
+            made.uidvalidity = int(time.time())
+        place.index.set(uidvalidity=made.uidvalidity, guid=made.guid)
+    rows = place.host.database.rows(
+        "SELECT id & ?, name, uidl FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *place.index.span)
+    )
+    made.entries = [
+        uidlist.Entry(uid, filename.base_of(name.removeprefix(NEW)), f"P{uidl} " if uidl else "")
+        for uid, name, uidl in rows
+    ]
+    if numbers.writable:
+        _write(place, state, made)
+    return numbers
+
+
+def _write(place: MaildirPlace, state: DiskState, found: uidlist.Uidlist) -> None:
+    permissions = place.host.permissions
+    uidlist.write(
+        place.uidlist_path, found, mode=permissions.file_mode, gid=permissions.gid, fsync=place.host.fsync
+    )
+    state.lines = len(found.entries)
+    state.saw_uidlist(uidlist.stamp(place.uidlist_path))
+
+
+def compress(place: MaildirPlace) -> None:
+    """Write the uidlist anew when many of its messages are gone. Takes the lock."""
+    header = place.index.header()
+    lines = DiskState.parse(header.disk).lines
+    if lines < COMPRESS_MIN or header.messages * 100 > lines * COMPRESS_PERCENT:
+        return
+    with place.uidlist_lock() as writable, place.host.database.write():
+        if not writable:
+            return
+        whole = uidlist.read(place.uidlist_path)
+        header = place.index.header()
+        if whole.uidvalidity != header.uidvalidity or not whole.valid:
+            return
+        there = {
+            row[0]
+            for row in place.host.database.rows(
+                "SELECT id & ? FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *place.index.span)
+            )
+        }
+        # Lines that the index does not know yet stay.
+        whole.entries = [
+            entry for entry in whole.entries if entry.uid in there or entry.uid >= header.uidnext
+        ]
+        state = DiskState.parse(header.disk)
+        known = uidlist.stamp(place.uidlist_path) == state.uidlist
+        seen = state.uidlist
+        _write(place, state, whole)
+        if not known:
+            state.saw_uidlist(seen)  # still to be read
+        place.index.set(disk=state.format())

@@ -1,0 +1,177 @@
+"""APPEND: messages are written in tmp/, and appear in new/ or cur/ when all of them are on the disk."""
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from pydovecot.base.replace_file import sync_directory
+from pydovecot.index.mailbox import NewMail
+from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.model.flags import FlagSet
+from pydovecot.model.numbers import Uid
+from pydovecot.storage.api import MailboxGoneError, SaveResult
+from pydovecot.storage.drivers.maildir import filename, numbering, sync
+from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
+from pydovecot.storage.drivers.maildir.uidlist import Entry, format_extra
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One message in tmp/."""
+
+    base: str
+    path: str
+    bits: int
+    received: int | None
+    extra: dict[str, str]
+    out: BinaryIO
+    size: int = 0  # as stored
+    crlf_size: int = 0
+    last: bytes = b""  # a CR at the end of the last chunk, held back
+
+
+class MaildirSave:
+    """See storage.api.Save."""
+
+    def __init__(self, place: MaildirPlace, *, crlf: bool) -> None:
+        self._place, self._crlf = place, crlf
+        self._pending: list[_Pending] = []
+        self._current: _Pending | None = None
+
+    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
+        """Open a file in tmp/."""
+        place = self._place
+        bits = int(flags.system)
+        if flags.keywords:
+            bits |= place.keyword_bits(flags.keywords, create=True)
+        base = place.host.names.next()
+        path = f"{place.path}/tmp/{base}"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError as exc:
+            raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
+        except OSError as exc:
+            raise _failed(exc) from exc
+        place.host.permissions.apply(fd)
+        extra = {}
+        if guid:
+            extra["G"] = guid
+        if pop3_uidl and " " not in pop3_uidl and ":" not in pop3_uidl:
+            extra["P"] = pop3_uidl
+        self._current = _Pending(base, path, bits, received, extra, open(fd, "wb", buffering=1 << 16))  # noqa: SIM115
+
+    def write(self, chunk: bytes) -> None:
+        """Append; line ends become what the Maildir has."""
+        current = self._current
+        assert current is not None
+        data = current.last + bytes(chunk)
+        current.last = b""
+        if data.endswith(b"\r"):
+            data, current.last = data[:-1], b"\r"
+        self._put(current, data)
+
+    def _put(self, current: _Pending, data: bytes) -> None:
+        lines = data.count(b"\n")
+        data = data.replace(b"\r\n", b"\n")
+        current.crlf_size += len(data) + lines
+        if self._crlf:
+            data = data.replace(b"\n", b"\r\n")
+        current.size += len(data)
+        try:
+            current.out.write(data)
+        except OSError as exc:
+            raise _failed(exc) from exc
+
+    def finish(self) -> None:
+        """The file is whole and on the disk; it has its final name except for the directory."""
+        current = self._current
+        assert current is not None
+        if current.last:
+            self._put(current, current.last)
+        try:
+            current.out.flush()
+            if current.received is not None:
+                os.utime(current.out.fileno(), (current.received, current.received))
+            if self._place.host.fsync:
+                os.fsync(current.out.fileno())
+            current.out.close()
+        except OSError as exc:
+            raise _failed(exc) from exc
+        current.base += f",S={current.size},W={current.crlf_size}"
+        self._pending.append(current)
+        self._current = None
+
+    def commit(self) -> SaveResult:
+        """Rename, number, and let the index know."""
+        place = self._place
+        if not self._pending:
+            return SaveResult(place.index.header().uidvalidity, [])
+        with place.uidlist_lock() as writable, place.host.database.write():
+            sync.catch_up(place, writable=writable)
+            place.index.begin()
+            header, state = place.index.header(), place.disk()
+            first = header.uidnext
+            moved: list[tuple[str, str]] = []
+            before = place.times()
+            mails = [self._mail(first + at, one) for at, one in enumerate(self._pending)]
+            try:
+                for one, mail in zip(self._pending, mails, strict=True):
+                    os.rename(one.path, place.file_of(mail.name))
+                    moved.append((place.file_of(mail.name), one.path))
+                self._fsync(mails)
+            except BaseException as exc:
+                for path, temp in moved:
+                    os.rename(path, temp)
+                if isinstance(exc, FileNotFoundError):
+                    raise MailboxGoneError(place.path) from exc
+                if isinstance(exc, OSError):
+                    raise _failed(exc) from exc
+                raise
+            place.remember(state, before)
+            entries = [
+                Entry(mail.uid, one.base, format_extra(one.extra))
+                for one, mail in zip(self._pending, mails, strict=True)
+            ]
+            if writable:
+                numbering.extend(place, state, entries)
+            state.in_new += sum(mail.name.startswith(NEW) for mail in mails)
+            place.index.add(mails)
+            place.index.set(disk=state.format())
+        place.host.count_quota(sum(one.size for one in self._pending), len(mails))
+        self._pending.clear()
+        return SaveResult(header.uidvalidity, [Uid(mail.uid) for mail in mails])
+
+    def _mail(self, uid: int, one: _Pending) -> NewMail:
+        now = int(time.time())
+        # Without flags it is new mail also for other programs; as Dovecot.
+        name = one.base + filename.INFOS[one.bits & filename.FILE_BITS] if one.bits else NEW + one.base
+        return NewMail(
+            uid, one.bits, name, now if one.received is None else one.received, now,
+            one.crlf_size, one.size, one.extra.get("G"), one.extra.get("P"),
+        )  # fmt: skip
+
+    def _fsync(self, mails: list[NewMail]) -> None:
+        if self._place.host.fsync:
+            for folder in {"new" if mail.name.startswith(NEW) else "cur" for mail in mails}:
+                sync_directory(f"{self._place.path}/{folder}")
+
+    def rollback(self) -> None:
+        """Remove what is in tmp/."""
+        pending = [*self._pending, self._current] if self._current else self._pending
+        for one in pending:
+            one.out.close()
+            try:
+                os.unlink(one.path)
+            except FileNotFoundError:
+                pass
+        self._pending, self._current = [], None
+
+
+def _failed(exc: OSError) -> Exception:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(Code.OVERQUOTA, "Not enough disk space")
+    if exc.errno in (errno.EACCES, errno.EROFS):
+        return UserError(Code.NOPERM, "Permission denied")
+    return InternalError(f"{exc.filename}: {exc.strerror}")

@@ -1,0 +1,15 @@
+"""Settings of the maildir driver."""
+
+from pydovecot.settings.declare import Settings, boolean
+
+
+class MaildirSettings(Settings):
+    """Names as in Dovecot."""
+
+    maildir_broken_filename_sizes = boolean(
+        False, doc="Do not believe S= and W= in file names.", since="2.1.16"
+    )
+    maildir_copy_with_hardlinks = boolean(True, doc="Copy messages by hard links.")
+    maildir_very_dirty_syncs = boolean(
+        False, doc="Do not look at cur/ again when only our own changes are known.", since="2.0"
+    )

@@ -1,0 +1,298 @@
+"""Bringing the index up to what is in a Maildir: new, renamed and vanished files, and UIDs for the new ones.
+
+UIDs are given under dovecot-uidlist.lock only. What is merely renamed or gone needs no lock.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydovecot.index.mailbox import UID_MASK, Header
+from pydovecot.storage.api import MailboxGoneError
+from pydovecot.storage.drivers.maildir import filename, numbering
+from pydovecot.storage.drivers.maildir.disk import OWN_NS, DiskState, changed
+from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
+
+FEW: Final = 500  # rows that are looked up by their name one by one instead of all at once
+MAX_LISTINGS: Final = 5  # of a directory that changes while it is read
+CONFIRM_SECS: Final = 0.012  # longer than the tick of directory times
+
+Row = tuple[int, int, str]  # uid, state, name
+
+
+class _NeedsLock(Exception):
+    """New messages were found, or the uidlist changed."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """Differences between the index and the directories."""
+
+    added: list[str] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)  # names in the index of the part that was compared
+
+
+def sync(place: MaildirPlace, *, take_new: bool) -> None:
+    """See Folder.sync. Three stat calls when nothing happened."""
+    if place.host.database.refresh():
+        place.index.forget()
+    header = place.index.header()
+    if not _worth_it(place, header, DiskState.parse(header.disk), take_new):
+        return
+    if header.uidvalidity and place.uidlist_stamp() == DiskState.parse(header.disk).uidlist:
+        try:
+            with place.host.database.write():
+                _Sync(place, take_new, locked=False).run()
+            return
+        except _NeedsLock:
+            pass
+    with place.uidlist_lock() as writable, place.host.database.write():
+        _Sync(place, take_new, locked=True, writable=writable).run()
+
+
+def catch_up(place: MaildirPlace, *, writable: bool) -> None:
+    """Number what others have numbered (locked, in a write transaction), before UIDs of our own follow."""
+    header = place.index.header()
+    if not header.uidvalidity or place.uidlist_stamp() != DiskState.parse(header.disk).uidlist:
+        _Sync(place, take_new=False, locked=True, writable=writable).run()
+
+
+def _worth_it(place: MaildirPlace, header: Header, state: DiskState, take_new: bool) -> bool:
+    times, now, tick = place.times(), time.time_ns(), place.host.tick
+    return (
+        changed(times.new, state.new_time, state.new_at, now, tick)
+        or changed(times.cur, state.cur_time, state.cur_at, now, tick)
+        or place.uidlist_stamp() != state.uidlist
+        or (take_new and state.in_new > 0)
+        or (state.own_at != 0 and now - state.own_at > OWN_NS)
+        or not header.uidvalidity
+    )
+
+
+class _Sync:
+    """One pass, inside a write transaction."""
+
+    def __init__(self, place: MaildirPlace, take_new: bool, *, locked: bool, writable: bool = True) -> None:
+        self._place, self._index = place, place.index
+        self._take_new, self._locked, self._writable = take_new, locked, writable
+        self._header = self._index.header()
+        self._state = DiskState.parse(self._header.disk)
+        self._now = time.time_ns()
+
+    def run(self) -> None:
+        """Compare and take over."""
+        self._index.begin()
+        numbers = None
+        if self._locked:
+            numbers = numbering.read(self._place, self._header, self._state, writable=self._writable)
+            if numbers.replaced:
+                self._header = self._index.header()
+        times = self._place.times()
+        tick = self._place.host.tick
+        both = self._locked or self._cur_changed(times.cur, tick)
+        found = self._compare(both)
+        renamed = self._renamed(found)
+        if found.added and numbers is None:
+            raise _NeedsLock
+        fresh = self._fresh(found, renamed) if found.added else []
+        if found.missing:
+            self._confirm(found, renamed, both)
+        if renamed or fresh:
+            self._place.load_keywords()
+            self._state = self._reload_state()
+        self._apply(found, renamed)
+        self._state.new_time, self._state.new_at = times.new, self._now
+        if both:
+            self._state.cur_time, self._state.cur_at, self._state.own_at = times.cur, self._now, 0
+        if numbers is not None:
+            self._add(numbers, fresh)
+        self._index.set(disk=self._state.format())
+        if self._take_new and self._state.in_new:
+            self._move_new()
+
+    def _reload_state(self) -> DiskState:
+        """load_keywords may have stored another one."""
+        stored = DiskState.parse(self._index.header().disk)
+        state = self._state
+        state.keywords_inode, state.keywords_size, state.keywords_time = stored.keywords
+        return state
+
+    def _cur_changed(self, cur: int, tick: int) -> bool:
+        state = self._state
+        return changed(cur, state.cur_time, state.cur_at, self._now, tick) or (
+            state.own_at != 0 and self._now - state.own_at > OWN_NS
+        )
+
+    # -- differences ---------------------------------------------------------------------------------------
+
+    def _compare(self, both: bool) -> _Found:
+        try:
+            names = [NEW + name for name in os.listdir(self._place.path + "/new")]
+            if both:
+                names += os.listdir(self._place.path + "/cur")
+        except FileNotFoundError as exc:
+            raise MailboxGoneError(self._place.path) from exc
+        row = self._place.host.database.row(
+            "SELECT group_concat(name, char(10)) FROM msg WHERE id BETWEEN ? AND ?"
+            + ("" if both else " AND name LIKE 'new/%'"),
+            self._index.span,
+        )
+        known = set(row[0].split("\n")) if row[0] else set()
+        present = set(names)
+        found = _Found(known=known)
+        if present != known:
+            found.added = [name for name in present - known if _is_message(name)]
+            found.missing = self._rows(known - present)
+        return found
+
+    def _rows(self, names: set[str]) -> list[Row]:
+        """Rows of messages by name."""
+        if not names:
+            return []
+        query, bind = (
+            "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?",
+            (UID_MASK, *self._index.span),
+        )
+        if len(names) <= FEW:
+            marks = ",".join("?" * len(names))
+            rows: list[Row] = self._place.host.database.rows(
+                f"{query} AND name IN ({marks})", (*bind, *names)
+            )
+            return rows
+        return [row for row in self._place.host.database.rows(query, bind) if row[2] in names]
+
+    def _renamed(self, found: _Found) -> list[tuple[Row, str]]:
+        """Missing messages whose base came back under another name; both lists lose them."""
+        if not found.missing or not found.added:
+            return []
+        by_base = {_base(row[2]): row for row in found.missing}
+        out: list[tuple[Row, str]] = []
+        rest: list[str] = []
+        for name in found.added:
+            row = by_base.pop(_base(name), None)
+            if row is None:
+                rest.append(name)
+            else:
+                out.append((row, name))
+        found.added = rest
+        found.missing = list(by_base.values())
+        return out
+
+    def _fresh(self, found: _Found, renamed: Sequence[tuple[Row, str]]) -> list[str]:
+        """Added names that are new messages; second names of messages that are there are dealt with."""
+        known = {_base(name): name for name in found.known} if found.known else {}
+        known.update((_base(name), name) for _, name in renamed)
+        fresh: dict[str, str] = {}
+        for name in found.added:
+            base = _base(name)
+            other = fresh.get(base) or known.get(base)
+            if other is None:
+                fresh[base] = name
+            else:
+                again = self._duplicate(other, name)
+                if again:
+                    fresh[_base(again)] = again
+        return list(fresh.values())
+
+    def _duplicate(self, one: str, two: str) -> str | None:
+        """Two files of one base. A name for the second if it is another message, else None."""
+        place = self._place
+        try:
+            first, second = os.stat(place.file_of(one)), os.stat(place.file_of(two))
+        except FileNotFoundError:
+            return None  # a rename in progress: the next sync sees what became of it
+        if first.st_ino == second.st_ino or not self._writable:
+            return None
+        base, colon, info = two.removeprefix(NEW).partition(":")
+        sizes = base[base.find(",") :] if "," in base else ""
+        again = f"{place.host.names.next()}{sizes}{colon}{info}"
+        again = NEW + again if two.startswith(NEW) else again
+        os.rename(place.file_of(two), place.file_of(again))
+        return again
+
+    def _confirm(self, found: _Found, renamed: list[tuple[Row, str]], both: bool) -> None:
+        """A listing can miss files that are renamed meanwhile: look again before anything counts as gone."""
+        for attempt in range(MAX_LISTINGS):
+            before = self._place.times()
+            if attempt:
+                time.sleep(CONFIRM_SECS)
+            there: dict[str, str] = {}
+            for name in self._place.listing():
+                there[_base(name)] = name
+            still: list[Row] = []
+            for row in found.missing:
+                name = there.get(_base(row[2]), "")
+                if name:
+                    if name != row[2]:
+                        renamed.append((row, name))
+                else:
+                    still.append(row)
+            found.missing = still
+            after = self._place.times()
+            quiet = self._now - max(after.cur, after.new) > self._place.host.tick
+            if not still or quiet or (attempt and (before.cur, before.new) == (after.cur, after.new)):
+                return
+
+    # -- taking over ---------------------------------------------------------------------------------------
+
+    def _apply(self, found: _Found, renamed: Iterable[tuple[Row, str]]) -> None:
+        changes: list[tuple[int, int, int, str]] = []
+        names: list[tuple[int, str]] = []
+        for (uid, state, old), name in sorted(renamed):
+            told = state & ~filename.FILE_BITS | filename.state_of(name)
+            self._state.in_new += name.startswith(NEW) - old.startswith(NEW)
+            if told != state:
+                changes.append((uid, state, told, name))
+            else:
+                names.append((uid, name))
+        self._index.change(changes)
+        if names:
+            self._index.rename(names)
+        self._state.in_new -= sum(row[2].startswith(NEW) for row in found.missing)
+        self._index.expunge(sorted(row[0] for row in found.missing))
+
+    def _add(self, numbers: numbering.Numbers, fresh: Sequence[str]) -> None:
+        """Number new messages and add them."""
+        mails = numbers.give(fresh)
+        self._state = numbers.state
+        self._index.add(mails)
+        self._state.in_new += sum(mail.name.startswith(NEW) for mail in mails)
+        # Only what comes from new/ is recent; cur/ was seen by somebody. As Dovecot.
+        seen = [mail.uid for mail in mails if not mail.name.startswith(NEW)]
+        header = self._index.header()
+        if seen and seen[-1] >= header.first_recent:
+            self._index.set(first_recent=seen[-1] + 1)
+        if numbers.uidnext > header.uidnext:
+            self._index.set(uidnext=numbers.uidnext)
+
+    def _move_new(self) -> None:
+        """A session has seen them: from new/ to cur/."""
+        rows = self._place.host.database.rows(
+            "SELECT id & ?, name FROM msg WHERE id BETWEEN ? AND ? AND name LIKE 'new/%'",
+            (UID_MASK, *self._index.span),
+        )
+        moved: list[tuple[int, str]] = []
+        with self._place.own_changes() as state:
+            for uid, name in rows:
+                target = name.removeprefix(NEW)
+                target = target if ":" in target else target + filename.INFO
+                try:
+                    os.rename(self._place.file_of(name), self._place.file_of(target))
+                except FileNotFoundError:
+                    continue  # gone or moved: the next sync finds out
+                except OSError:
+                    break  # a read-only Maildir
+                moved.append((uid, target))
+            self._index.rename(moved)
+            state.in_new -= len(moved)
+
+
+def _base(name: str) -> str:
+    return filename.base_of(name.removeprefix(NEW))
+
+
+def _is_message(name: str) -> bool:
+    return not name.removeprefix(NEW).startswith(".") and "\n" not in name

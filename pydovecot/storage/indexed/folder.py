@@ -1,0 +1,93 @@
+"""What a driver gives an indexed view: one mailbox on disk, kept equal with its part of the index."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pydovecot.index.mailbox import MailboxIndex
+from pydovecot.model.flags import StoreOp
+from pydovecot.storage.api import Column, CopyResult
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """STORE in terms of states: bits of system flags and keywords."""
+
+    op: StoreOp
+    bits: int
+
+    def apply(self, state: int) -> int:
+        """The new state."""
+        if self.op is StoreOp.ADD:
+            return state | self.bits
+        if self.op is StoreOp.REMOVE:
+            return state & ~self.bits
+        return self.bits
+
+
+@dataclass(slots=True)
+class StoreOutcome:
+    """States after a STORE of all messages that are there; `modified` failed `unchanged_since`."""
+
+    states: list[tuple[int, int, bool]] = field(default_factory=list)  # uid, state, changed by this
+    modified: list[int] = field(default_factory=list)
+    gone: bool = False
+    modseq: int = 0
+
+
+@dataclass(slots=True)
+class Filled:
+    """What was found out about one message; None: not asked for."""
+
+    received: int | None = None
+    saved: int | None = None
+    size: int | None = None
+    psize: int | None = None
+    envelope: bytes | None = None
+    body: bytes | None = None
+    bodystructure: bytes | None = None
+    sent: int | None = None
+    sent_day: int | None = None
+    header: bytes | None = None
+
+
+class Folder(Protocol):
+    """One mailbox of an indexed driver."""
+
+    index: MailboxIndex
+
+    def sync(self, *, take_new: bool) -> None:
+        """Bring the index up to what is on disk. `take_new`: a session has seen what is new."""
+        ...
+
+    def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
+        """State bits of keywords; unknown ones are made, or left out without `create`."""
+        ...
+
+    def store(
+        self, uids: Sequence[int], change: StateChange, *, unchanged_since: int | None
+    ) -> StoreOutcome: ...
+
+    def expunge(self, uids: Sequence[int], *, only_deleted: bool) -> None: ...
+
+    def read(self, uid: int) -> bytes:
+        """The message as stored. ExpungedError when it is gone."""
+        ...
+
+    def fill(self, uid: int, name: str, wanted: Collection[Column]) -> Filled:
+        """Find out columns. ExpungedError when that needs a message that is gone."""
+        ...
+
+    def copy(self, uids: Sequence[int], target: "Folder", *, move: bool) -> CopyResult | None:
+        """Copy or move by the format's own means; None: there are none between these two."""
+        ...
+
+    def guid_of(self, name: str) -> str:
+        """GUID of a message without one of its own."""
+        ...
+
+    def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None: ...
+
+    def watch_paths(self) -> Sequence[str]:
+        """Directories whose entries, and files whose times tell of changes."""
+        ...

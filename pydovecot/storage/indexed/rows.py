@@ -1,0 +1,201 @@
+"""Reading columns of many messages: from SQL, and what is missing there from the messages themselves."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Final
+
+from pydovecot.index.mailbox import UID_MASK, MailboxIndex
+from pydovecot.storage.api import Column, ExpungedError
+from pydovecot.storage.indexed.folder import Filled, Folder
+
+CHUNK: Final = 1000  # messages in one query; their rows are in memory at once
+BIG_COLUMNS: Final = frozenset((Column.HEADER, Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE))
+BIG_CHUNK: Final = 250
+MAX_HEADER: Final = 65536  # larger ones are read from the message each time
+
+_MSG: Final = {
+    Column.MODSEQ: "m.modseq",
+    Column.RECEIVED: "m.received",
+    Column.SAVED: "m.saved",
+    Column.SIZE: "m.size",
+    Column.PHYSICAL_SIZE: "m.psize",
+    Column.GUID: "m.guid",
+    Column.NAME: "m.name",
+    Column.POP3_UIDL: "m.uidl",
+}
+_CACHE: Final = {
+    Column.ENVELOPE: "c.envelope",
+    Column.BODY: "c.body",
+    Column.BODYSTRUCTURE: "c.bodystructure",
+    Column.SENT: "c.sent",
+    Column.SENT_DAY: "c.sent_day",
+}
+_HEADER: Final = {Column.HEADER: "h.data"}
+STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_HEADER}
+_NEVER_FILLED: Final = frozenset((Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL))
+
+# Columns that have no own place in Filled are made of the name.
+FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
+    Column.RECEIVED: lambda f: f.received,
+    Column.SAVED: lambda f: f.saved,
+    Column.SIZE: lambda f: f.size,
+    Column.PHYSICAL_SIZE: lambda f: f.psize,
+    Column.ENVELOPE: lambda f: f.envelope,
+    Column.BODY: lambda f: f.body,
+    Column.BODYSTRUCTURE: lambda f: f.bodystructure,
+    Column.SENT: lambda f: f.sent,
+    Column.SENT_DAY: lambda f: f.sent_day,
+    Column.HEADER: lambda f: f.header,
+}
+
+
+class StoredColumns:
+    """Reads one set of stored columns for chunks of UIDs; remembers whether content was missing."""
+
+    def __init__(self, folder: Folder, columns: Sequence[Column], shown_modseq: int) -> None:
+        self._folder, self._index = folder, folder.index
+        self.columns = [column for column in columns if column in STORED]
+        self._shown_modseq = shown_modseq
+        self._fillable = [
+            (at, column) for at, column in enumerate(self.columns, 2) if column not in _NEVER_FILLED
+        ]
+        self._fixed = [
+            (at, column)
+            for at, column in enumerate(self.columns, 2)
+            if column in (Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL)
+        ]
+        names = ", ".join(STORED[column] for column in self.columns)
+        self._select = f"SELECT m.id, m.name, {names} FROM msg m" + _joins(self.columns)
+        gone = [STORED[column] for column in self.columns]
+        self._select_gone = f"SELECT m.id, m.name, {', '.join(gone)} FROM gone m" + _joins(self.columns)
+        self.missing = False
+
+    @property
+    def chunk(self) -> int:
+        """How many messages to read at once."""
+        return CHUNK if BIG_COLUMNS.isdisjoint(self.columns) else BIG_CHUNK
+
+    def read(self, uids: Sequence[int]) -> list[Sequence[Any] | None]:
+        """Rows (id, name, columns...) for ascending UIDs; None where the content is gone."""
+        base = self._index.id << 32
+        found = self._query(self._select, uids, base)
+        rows: list[Sequence[Any] | None]
+        if len(found) == len(uids):
+            rows = list(found)
+        else:
+            by_id = {row[0]: row for row in found}
+            absent = [uid for uid in uids if base | uid not in by_id]
+            by_id.update((row[0], row) for row in self._query(self._select_gone, absent, base))
+            rows = [by_id.get(base | uid) for uid in uids]
+        self._fill(rows)
+        if self._fixed:
+            self._fix(rows)
+        self.missing = self.missing or None in rows
+        return rows
+
+    def _query(self, select: str, uids: Sequence[int], base: int) -> list[Sequence[Any]]:
+        if not uids:
+            return []
+        if uids[-1] - uids[0] == len(uids) - 1 or len(uids) > 2 * CHUNK:
+            where, bind = " WHERE m.id BETWEEN ? AND ?", (base | uids[0], base | uids[-1])
+            return self._index.database.rows(select + where, bind)
+        listed = ",".join(map(str, (base | uid for uid in uids)))
+        return self._index.database.rows(f"{select} WHERE m.id IN ({listed}) ORDER BY m.id")
+
+    def _fill(self, rows: list[Sequence[Any] | None]) -> None:
+        """Make values that the index lacks, and keep them."""
+        kept: list[tuple[int, Filled]] = []
+        for place, row in enumerate(rows):
+            if row is None or None not in row:
+                continue
+            wanted = [column for at, column in self._fillable if row[at] is None]
+            if not wanted:
+                continue
+            try:
+                filled = self._folder.fill(row[0] & UID_MASK, row[1], wanted)
+            except ExpungedError:
+                rows[place] = None
+                continue
+            values = list(row)
+            for at, column in self._fillable:
+                if values[at] is None:
+                    values[at] = FILLED[column](filled)
+            rows[place] = values
+            kept.append((row[0], filled))
+        if kept:
+            keep(self._index, kept)
+
+    def _fix(self, rows: list[Sequence[Any] | None]) -> None:
+        for place, row in enumerate(rows):
+            if row is None:
+                continue
+            values = list(row)
+            for at, column in self._fixed:
+                if column is Column.MODSEQ:
+                    # A change that this view was not told yet must not be hidden behind its new modseq.
+                    values[at] = min(values[at], self._shown_modseq)
+                elif column is Column.GUID:
+                    values[at] = values[at] or self._folder.guid_of(row[1])
+                elif column is Column.NAME:
+                    values[at] = self._folder.guid_of(row[1])
+                else:
+                    values[at] = values[at] or ""
+            rows[place] = values
+
+
+def _joins(columns: Collection[Column]) -> str:
+    joins = ""
+    if any(column in _CACHE for column in columns):
+        joins += " LEFT JOIN cache c ON c.id = m.id"
+    if any(column in _HEADER for column in columns):
+        joins += " LEFT JOIN header h ON h.id = m.id"
+    return joins
+
+
+def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
+    """Store what was found out, for the next time."""
+    database = index.database
+    sizes = [
+        (f.received, f.saved, f.size, f.psize, key)
+        for key, f in kept
+        if not f.received is f.saved is f.size is f.psize is None
+    ]
+    content = [
+        (key, f.envelope, f.body, f.bodystructure, f.sent, f.sent_day)
+        for key, f in kept
+        if f.sent is not None
+    ]
+    headers = [(key, f.header) for key, f in kept if f.header is not None and len(f.header) <= MAX_HEADER]
+    with database.write():
+        if sizes:
+            database.executemany(
+                "UPDATE msg SET received = coalesce(?, received), saved = coalesce(?, saved),"
+                " size = coalesce(?, size), psize = coalesce(?, psize) WHERE id = ?",
+                sizes,
+            )
+        if content:
+            database.executemany(
+                "INSERT INTO cache VALUES (?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET"
+                " envelope = coalesce(excluded.envelope, envelope), body = coalesce(excluded.body, body),"
+                " bodystructure = coalesce(excluded.bodystructure, bodystructure),"
+                " sent = coalesce(excluded.sent, sent), sent_day = coalesce(excluded.sent_day, sent_day)",
+                content,
+            )
+        if headers:
+            database.executemany("INSERT OR REPLACE INTO header VALUES (?,?)", headers)
+
+
+def pieces(ranges: Sequence[tuple[int, int]], largest: int) -> Iterator[list[tuple[int, int]]]:
+    """Cut ranges into groups of at most `largest` numbers."""
+    group: list[tuple[int, int]] = []
+    room = largest
+    for low, high in ranges:
+        while low <= high:
+            end = min(high, low + room - 1)
+            group.append((low, end))
+            room -= end - low + 1
+            low = end + 1
+            if not room:
+                yield group
+                group, room = [], largest
+    if group:
+        yield group

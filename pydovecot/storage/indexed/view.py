@@ -1,0 +1,434 @@
+"""A view of a mailbox that is kept in the index: arrays of UIDs and states, and the deltas between them."""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from pydovecot.index.mailbox import Delta, Header, apply, merge, positions, without
+from pydovecot.model.errors import Code, UserError
+from pydovecot.model.flags import Flag, FlagSet, StoreOp
+from pydovecot.model.numbers import ModSeq, Seq, Uid
+from pydovecot.model.search import Key
+from pydovecot.model.seqset import SeqSet
+from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
+from pydovecot.storage.backend import Parts, Resolver
+from pydovecot.storage.content import Content
+from pydovecot.storage.copying import copy_messages
+from pydovecot.storage.indexed.folder import Folder, StateChange
+from pydovecot.storage.indexed.rows import STORED, StoredColumns, pieces
+from pydovecot.storage.indexed.watch import Watch
+from pydovecot.storage.indexed.wire import Wire
+from pydovecot.storage.search import evaluate
+
+SEEN: Final = int(Flag.SEEN)
+DELETED: Final = int(Flag.DELETED)
+
+
+class IndexedView:
+    """See storage.api.View. `_states` is what the client knows (or is about to be told)."""
+
+    def __init__(
+        self, folder: Folder, name: str, resolve: Resolver, *, readonly: bool, keep_recent: bool
+    ) -> None:
+        self._folder, self._index, self._resolve = folder, folder.index, resolve
+        self.name, self.readonly = name, readonly
+        self._keep_recent = keep_recent or readonly
+        folder.sync(take_new=not self._keep_recent)
+        self._modseq, self._uids, self._states = self._index.load()
+        self._shown_modseq = self._modseq
+        self._header = self._index.header()
+        self._wire = Wire(self._header.keyword_names())
+        self._held: set[int] = set()  # expunged, but not told yet
+        self._pending: set[int] = set()  # changed by this view, not told yet
+        self._recent: set[int] = set()
+        self._take_recent(0)
+        self._told_recent = len(self._recent)
+        self._watch: Watch | None = None
+
+    # -- what the mailbox is -------------------------------------------------------------------------------
+
+    @property
+    def uidvalidity(self) -> int:
+        """UIDVALIDITY."""
+        return self._header.uidvalidity
+
+    @property
+    def uidnext(self) -> Uid:
+        """UIDNEXT as of the last sync."""
+        return Uid(self._header.uidnext)
+
+    @property
+    def highest_modseq(self) -> ModSeq:
+        """HIGHESTMODSEQ as of the last sync that told everything."""
+        return ModSeq(self._shown_modseq)
+
+    @property
+    def guid(self) -> str:
+        """The mailbox's own id."""
+        return self._header.guid
+
+    @property
+    def keywords(self) -> Sequence[str]:
+        """Names in the order of their bits."""
+        return self._wire.keywords
+
+    @property
+    def keywords_allowed(self) -> bool:
+        """New keywords can be made."""
+        return not self.readonly
+
+    @property
+    def uids(self) -> "array[int]":
+        """UIDs in order."""
+        return self._uids
+
+    @property
+    def recent(self) -> int:
+        """Number of messages with Recent in this view."""
+        return self._told_recent
+
+    def first_unseen(self) -> Seq | None:
+        """The first message without Seen."""
+        if not self._header.unseen:
+            return None
+        return next((Seq(seq) for seq, state in enumerate(self._states, 1) if not state & SEEN), None)
+
+    def _take_recent(self, known: int) -> None:
+        """Messages from position `known` on get Recent if nobody had it before."""
+        first = self._header.first_recent
+        start = max(known, bisect_left(self._uids, first))
+        self._recent.update(self._uids[start:])
+        if self._keep_recent or first >= self._header.uidnext:
+            return
+        with self._index.database.write():
+            now = self._index.header()
+            if now.first_recent != first:
+                # Another session was quicker: those below its mark are not ours.
+                self._recent = {uid for uid in self._recent if not first <= uid < now.first_recent}
+            if now.first_recent < self._header.uidnext:
+                self._index.set(first_recent=self._header.uidnext)
+        self._header.first_recent = self._header.uidnext
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def _clip(self, seqs: SeqSet) -> list[tuple[int, int]]:
+        count = len(self._uids)
+        return [(low, min(high, count)) for low, high in seqs.resolve(count).ranges if low <= count]
+
+    def _uids_of(self, seqs: SeqSet) -> list[int]:
+        out: list[int] = []
+        for low, high in self._clip(seqs):
+            out.extend(self._uids[low - 1 : high])
+        return out
+
+    def seqs_of(self, uids: SeqSet) -> SeqSet:
+        """Sequence numbers of UIDs."""
+        found: list[tuple[int, int]] = []
+        for low, high in uids.resolve(self._uids[-1] if self._uids else 0).ranges:
+            start = bisect_left(self._uids, low)
+            end = bisect_left(self._uids, high + 1, start)
+            if end > start:
+                found.append((start + 1, end))
+        return SeqSet(tuple(merge(found)))
+
+    def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
+        """Rows in sequence order; messages whose content is gone are left out, then ExpungedError."""
+        if STORED.keys().isdisjoint(columns):
+            for low, high in self._clip(seqs):
+                yield from zip(*[self._values(column, low, high) for column in columns], strict=True)
+            return
+        reader = StoredColumns(self._folder, columns, self._shown_modseq)
+        for group in pieces(self._clip(seqs), reader.chunk):
+            uids: list[int] = []
+            for low, high in group:
+                uids.extend(self._uids[low - 1 : high])
+            stored = reader.read(uids)
+            yield from self._join(group, columns, reader, stored)
+        if reader.missing:
+            raise ExpungedError
+
+    def _join(
+        self,
+        group: Sequence[tuple[int, int]],
+        columns: Sequence[Column],
+        reader: StoredColumns,
+        stored: Sequence[Sequence[object] | None],
+    ) -> Iterator[tuple[object, ...]]:
+        """Columns from memory and from the index beside each other."""
+        places = {column: at for at, column in enumerate(reader.columns, 2)}
+        whole = None not in stored
+        start = 0
+        for low, high in group:
+            part = stored[start : start + high - low + 1]
+            start += high - low + 1
+            lists: list[Iterable[object]] = []
+            for column in columns:
+                at = places.get(column)
+                if at is None:
+                    lists.append(self._values(column, low, high))
+                else:
+                    lists.append([row[at] if row is not None else None for row in part])
+            rows = zip(*lists, strict=True)
+            if whole:
+                yield from rows
+            else:
+                yield from (row for row, kept in zip(rows, part, strict=True) if kept is not None)
+
+    def _values(self, column: Column, low: int, high: int) -> Iterable[object]:
+        """One column of messages low..high out of the arrays."""
+        if column is Column.SEQ:
+            return range(low, high + 1)
+        if column is Column.UID:
+            return self._uids[low - 1 : high]
+        states = self._states[low - 1 : high]
+        if column is Column.FLAGS:
+            flags = map(self._wire.flags.__getitem__, states)
+            if not self._recent or self._uids[high - 1] < min(self._recent):
+                return flags
+            recent = self._recent
+            return [
+                self._wire.recent[state] if uid in recent else text
+                for uid, state, text in zip(self._uids[low - 1 : high], states, flags, strict=True)
+            ]
+        if column is Column.SYSTEM_FLAGS:
+            return [state & 0xFF for state in states]
+        return map(self._wire.names.__getitem__, states)
+
+    def total_size(self) -> int:
+        """Sum of the CRLF sizes."""
+        return sum(size for (size,) in self.rows(SeqSet(((1, max(1, len(self._uids))),)), (Column.SIZE,)))  # type: ignore[misc]
+
+    def stored(self, uid: int) -> bytes:
+        """The bytes of one message as they are stored; ExpungedError when it is gone."""
+        return self._folder.read(uid)
+
+    def message(self, seq: Seq) -> Content:
+        """Open one message."""
+        return Content(self._folder.read(self._uids[seq - 1]))
+
+    def search(self, key: Key) -> Sequence[Seq]:
+        """Sequence numbers of matching messages."""
+        return evaluate(self, key)
+
+    def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
+        """Messages changed after `modseq`."""
+        found = positions(self._uids, self._index.changed_since(modseq))
+        if seqs is None:
+            return [Seq(at + 1) for at in found]
+        chosen = set(seqs.resolve(len(self._uids)))
+        return [Seq(at + 1) for at in found if at + 1 in chosen]
+
+    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
+        """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
+        gone = self._index.vanished_since(modseq)
+        if gone is None:
+            gone = _holes(self._uids, self._header.uidnext)
+        if uids is not None:
+            gone = _intersect(gone, uids.resolve(self._header.uidnext - 1).ranges)
+        hidden = set(positions(self._uids, [u for low, high in gone for u in range(low, high + 1)]))
+        if hidden:  # held back by this view: to be told as EXPUNGE
+            held = {self._uids[at] for at in hidden}
+            return SeqSet.of(u for low, high in gone for u in range(low, high + 1) if u not in held)
+        return SeqSet(tuple(gone))
+
+    # -- changing ------------------------------------------------------------------------------------------
+
+    def _writable(self) -> None:
+        if self.readonly:
+            raise UserError(Code.CANNOT, "Mailbox is read-only")
+
+    def store(
+        self,
+        seqs: SeqSet,
+        op: StoreOp,
+        flags: FlagSet,
+        *,
+        unchanged_since: ModSeq | None = None,
+        silent: bool = False,
+    ) -> StoreResult:
+        """Change flags of what the mailbox holds now."""
+        self._writable()
+        bits = int(flags.system)
+        if flags.keywords:
+            bits |= self._folder.keyword_bits(flags.keywords, create=op is not StoreOp.REMOVE)
+        change = StateChange(op, bits)
+        uids = self._uids_of(seqs)
+        outcome = self._folder.store(uids, change, unchanged_since=unchanged_since)
+        changed: list[int] = []
+        places = positions(self._uids, [uid for uid, _, _ in outcome.states])
+        for at, (uid, state, mine) in zip(places, outcome.states, strict=True):
+            known = self._states[at]
+            if mine:
+                changed.append(at + 1)
+            if state != known:
+                if not silent or change.apply(known) != state:
+                    self._pending.add(uid)
+                self._states[at] = state
+        return StoreResult(
+            SeqSet.of(changed), [Uid(uid) for uid in outcome.modified], outcome.gone, ModSeq(outcome.modseq)
+        )
+
+    def mark_seen(self, seqs: SeqSet) -> None:
+        """Set Seen; the client is told by the FETCH that did it."""
+        if self.readonly:
+            return
+        states = self._states
+        unseen = [
+            seq
+            for low, high in self._clip(seqs)
+            for seq in range(low, high + 1)
+            if not states[seq - 1] & SEEN
+        ]
+        if unseen:
+            self.store(SeqSet.of(unseen), StoreOp.ADD, FlagSet(Flag.SEEN), silent=True)
+
+    def copy(self, seqs: SeqSet, target: str) -> CopyResult:
+        """Copy all or none."""
+        return self._copy(seqs, target, move=False)
+
+    def move(self, seqs: SeqSet, target: str) -> CopyResult:
+        """Move all or none."""
+        self._writable()
+        return self._copy(seqs, target, move=True)
+
+    def _copy(self, seqs: SeqSet, target: str, *, move: bool) -> CopyResult:
+        backend, parts = self._resolve(target)
+        uids = self._uids_of(seqs)
+        folder_of: Callable[[Parts], Folder] | None = getattr(backend, "folder", None)
+        if folder_of is not None:
+            result = self._folder.copy(uids, folder_of(parts), move=move)
+            if result is not None:
+                return result
+        result = copy_messages(self, uids, target, self._resolve)
+        if move:
+            self._folder.expunge(result.source, only_deleted=False)
+        return result
+
+    def expunge(self, uids: SeqSet | None = None) -> None:
+        """Remove messages with Deleted."""
+        self._writable()
+        seqs = self.seqs_of(uids) if uids is not None else SeqSet(((1, max(1, len(self._uids))),))
+        self._folder.expunge(self._uids_of(seqs), only_deleted=True)
+
+    def expunge_seqs(self, seqs: SeqSet) -> None:
+        """Remove these messages."""
+        self._folder.expunge(self._uids_of(seqs), only_deleted=False)
+
+    def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None:
+        """Keep UIDLs in the format's own place."""
+        self._folder.save_uidls([(int(uid), uidl) for uid, uidl in uidls])
+
+    # -- sync ----------------------------------------------------------------------------------------------
+
+    def sync(self, *, expunges: bool = True) -> Changes:
+        """Look at the disk, then take in what the index knows."""
+        self._folder.sync(take_new=not self._keep_recent)
+        header = self._index.header()
+        if header.uidvalidity != self._header.uidvalidity:
+            raise MailboxGoneError(self.name)
+        quiet = header.modseq == self._modseq and header.keywords == self._header.keywords
+        if quiet and not self._pending and not (self._held and expunges):
+            self._header = header
+            return Changes(highest_modseq=ModSeq(self._shown_modseq))
+        return self._take(header, expunges)
+
+    def _take(self, header: Header, expunges: bool) -> Changes:
+        new_keywords = header.keywords != self._header.keywords
+        if new_keywords:
+            self._wire = Wire(header.keyword_names())
+        self._header = header
+        delta = self._index.delta(self._modseq) if header.modseq != self._modseq else None
+        if delta is not None and delta.complete:
+            there = {uid for uid, _ in delta.states}
+            delta.expunged = {uid for uid in self._uids if uid not in there}
+        if delta is not None:
+            self._modseq = delta.modseq
+            self._held |= delta.expunged
+        gone: list[int] = []
+        gone_uids: list[Uid] = []
+        if expunges and self._held:
+            gone = positions(self._uids, sorted(self._held))
+            gone_uids = [Uid(self._uids[at]) for at in gone]
+            self._uids, self._states = without(self._uids, self._states, gone)
+            self._recent.difference_update(self._held)
+            self._pending.difference_update(self._held)
+            self._held.clear()
+        known = len(self._uids)
+        changed = self._take_states(delta) if delta is not None else set()
+        changed.update(positions(self._uids, sorted(self._pending)))
+        self._pending.clear()
+        if len(self._uids) > known:
+            self._take_recent(known)
+        recent, self._told_recent = self._told_recent, len(self._recent)
+        if not self._held:
+            self._shown_modseq = self._modseq
+        return Changes(
+            expunged=[Seq(at + 1) for at in gone],
+            expunged_uids=gone_uids,
+            exists=len(self._uids) if len(self._uids) > known else None,
+            recent=self._told_recent if recent != self._told_recent else None,
+            changed=[Seq(at + 1) for at in sorted(changed)],
+            new_keywords=new_keywords,
+            highest_modseq=ModSeq(self._shown_modseq),
+        )
+
+    def _take_states(self, delta: Delta) -> set[int]:
+        """Take new and changed messages; returns places of those that the client knows otherwise."""
+        last = self._uids[-1] if self._uids else 0
+        changed: set[int] = set()
+        old = [(uid, state) for uid, state in delta.states if uid <= last]
+        for at, (uid, state) in zip(
+            positions(self._uids, [uid for uid, _ in old], exact=False), old, strict=True
+        ):
+            if at < len(self._uids) and self._uids[at] == uid and self._states[at] != state:
+                changed.add(at)
+        self._uids, self._states, _ = apply(
+            self._uids, self._states, Delta(delta.modseq, delta.states, set())
+        )
+        return changed
+
+    # -- waiting -------------------------------------------------------------------------------------------
+
+    def watch(self) -> int | None:
+        """An inotify descriptor on the mailbox and the index; None where there is no inotify."""
+        if self._watch is None:
+            self._watch = Watch(self._folder.watch_paths())
+        return self._watch.fd
+
+    def drain_watch(self) -> bool:
+        """Empty it."""
+        return self._watch.drain() if self._watch is not None else True
+
+    def close(self) -> None:
+        """Leave the mailbox; what makes the next opening quick is kept."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+        if not self._held:
+            self._index.save_snapshot(self._modseq, self._uids, self._states)
+
+
+def _holes(uids: Sequence[int], uidnext: int) -> list[tuple[int, int]]:
+    """Ranges of 1..uidnext-1 that are not in `uids`."""
+    out: list[tuple[int, int]] = []
+    before = 0
+    for uid in (*uids, uidnext):
+        if uid > before + 1:
+            out.append((before + 1, uid - 1))
+        before = uid
+    return out
+
+
+def _intersect(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Both sorted."""
+    out: list[tuple[int, int]] = []
+    at = 0
+    for low, high in left:
+        while at < len(right) and right[at][1] < low:
+            at += 1
+        place = at
+        while place < len(right) and right[place][0] <= high:
+            out.append((max(low, right[place][0]), min(high, right[place][1])))
+            place += 1
+    return out
