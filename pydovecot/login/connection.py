@@ -73,7 +73,7 @@ class Connection:
 
     @property
     def tls_available(self) -> bool:
-        return self._process.contexts.get(self.client.ssl_settings) is not None
+        return self._process.contexts.may_have(self.client.ssl_settings)
 
     @property
     def tls_state(self) -> TlsState:

@@ -52,9 +52,11 @@ class LoginProcess:
     # --- hooks -----------------------------------------------------------------------------------------
 
     def before_jail(self) -> None:
-        """As root: reach anvil, make the TLS context that most clients will use."""
+        """As root: reach anvil."""
         self._anvil.connect()
-        self.contexts.get(self.context.settings.get(SslSettings))
+        settings = self.context.settings.get(SslSettings)
+        if settings.ssl_dh:  # goes through /proc, which is not there after the chroot
+            self.contexts.get(settings)
 
     def after_jail(self) -> None:
         """As the login user, inside the chroot."""

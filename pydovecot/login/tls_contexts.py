@@ -47,6 +47,12 @@ class TlsContexts:
         self._last_settings: SslSettings | None = None
         self._last_context: SSL.Context | None = None
 
+    def may_have(self, settings: SslSettings) -> bool:
+        """TLS can be offered, as far as is known. Makes no context: a process for one client may need none."""
+        if settings.ssl == "no" or not settings.ssl_cert:
+            return False
+        return settings is not self._last_settings or self._last_context is not None
+
     def get(self, settings: SslSettings) -> SSL.Context | None:
         """The context for these settings; None when TLS is off or cannot be offered."""
         if settings.ssl == "no" or not settings.ssl_cert:
