@@ -19,6 +19,7 @@ from pydovecot.services.imap.dispatch import COMMANDS, STREAMING, Verb
 from pydovecot.services.imap.errors import refusal
 from pydovecot.services.imap.reply import Conversation, Need, Tagged, bad, no
 from pydovecot.services.imap.session import Session
+from pydovecot.storage.api import MailboxGoneError
 
 MAX_BAD_COMMANDS: Final = 20  # Dovecot: CLIENT_MAX_BAD_COMMANDS, in a row
 IDLE_TIMEOUT_SECS: Final = 30 * 60  # RFC 3501 5.4: at least 30 minutes
@@ -181,7 +182,12 @@ class ImapConnection:
             if command.stream is not None:
                 self._parser.abandon(sent=not command.stream.sync)
         else:
-            answer = yield from self._attempt(verb, command)
+            try:
+                answer = yield from self._attempt(verb, command)
+            except MailboxGoneError:
+                # No tagged line: nothing that was said of the mailbox holds any more. As Dovecot.
+                yield self._goodbye("IMAP session state is inconsistent, please relogin.")
+                return
         self._finished = (self.running, self.session.world.monotonic())
         self.running = ""
         if self.session.logged_out:
@@ -205,6 +211,8 @@ class ImapConnection:
             return bad(f"Error in IMAP command {self.running}: {exc.text}")
         except UserError as exc:
             return refusal(exc, verb.missing)
+        except MailboxGoneError:
+            raise
         except Exception as exc:  # noqa: BLE001 - the command edge: log once, answer NO, keep the session
             return self._internal_error(exc)
 

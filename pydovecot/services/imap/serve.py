@@ -90,6 +90,7 @@ class _Stream:
     def run(self) -> None:
         """Answer the login, then commands until the end."""
         connection = self._connection
+        self._mail.started = True  # from now on a failure cannot refuse the login any more
         try:
             self._send(connection.start())
             if self._mail.input and not connection.closed:

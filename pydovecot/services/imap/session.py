@@ -48,6 +48,7 @@ class Session:
     trash: frozenset[str] = frozenset()  # mailboxes with \Trash, for the statistics
     world: World = field(default_factory=World)
     view: View | None = None
+    held_counts: bool = False  # EXISTS and RECENT wait for NOOP: imap_client_workarounds = delay-newmail
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
     max_keyword_length: int = 50
     logged_out: bool = False
@@ -89,6 +90,7 @@ class Session:
     def close_view(self) -> bool:
         """Unselect; True when something was selected."""
         view, self.view = self.view, None
+        self.held_counts = False
         if view is None:
             return False
         view.close()

@@ -31,8 +31,14 @@ _FORMS: Final[dict[tuple[bool, bool], tuple[tuple[Column, ...], bytes]]] = {
 }
 
 
-def sync(session: Session, *, expunges: bool = True, uid: bool = False) -> Iterator[bytes]:
-    """Take in all changes and tell them. `uid`: FETCH responses carry UID, RFC 3501 6.4.8."""
+def sync(
+    session: Session, *, expunges: bool = True, uid: bool = False, asked: bool = False
+) -> Iterator[bytes]:
+    """Take in all changes and tell them.
+
+    `uid`: FETCH responses carry UID, RFC 3501 6.4.8. `asked`: the command asks for news (NOOP, CHECK, IDLE);
+    with imap_client_workarounds = delay-newmail only these tell of new messages.
+    """
     view = session.view
     if view is None:
         return
@@ -43,13 +49,22 @@ def sync(session: Session, *, expunges: bool = True, uid: bool = False) -> Itera
         yield from _flags(view, changes, uid, session.condstore)
     if changes.expunged:
         yield _expunges(changes.expunged)
-    counts = b""
-    if changes.exists is not None:
-        counts += b"* %d EXISTS\r\n" % changes.exists
-    if changes.recent is not None:
-        counts += b"* %d RECENT\r\n" % changes.recent
-    if counts:
-        yield counts
+    yield from _counts(session, view, changes, asked)
+
+
+def _counts(session: Session, view: View, changes: Changes, asked: bool) -> Iterator[bytes]:
+    if session.held_counts and asked:
+        session.held_counts = False
+        yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), view.recent)
+        return
+    exists, recent = changes.exists, changes.recent
+    if exists is not None and not asked and session.workaround("delay-newmail"):
+        session.held_counts = True
+        return
+    if exists is not None:
+        yield b"* %d EXISTS\r\n" % exists
+    if recent is not None:
+        yield b"* %d RECENT\r\n" % recent
 
 
 def _flags(view: View, changes: Changes, uid: bool, condstore: bool) -> Iterator[bytes]:

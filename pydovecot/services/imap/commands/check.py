@@ -6,5 +6,5 @@ from pydovecot.services.imap.sync import sync
 
 
 def run(session: Session, _args: None) -> Conversation:
-    yield from sync(session)
+    yield from sync(session, asked=True)
     return ok("Check completed")

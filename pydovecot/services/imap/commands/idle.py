@@ -9,13 +9,13 @@ def run(session: Session, _args: None) -> Conversation:
     if session.view is not None:
         session.view.watch()  # before the look below, or a change between both would not wake us
     yield b"+ idling\r\n"
-    yield from sync(session)
+    yield from sync(session, asked=True)
     while True:
         line = yield Need.WAKEUP
         if line is None:
-            yield from sync(session)
+            yield from sync(session, asked=True)
         elif line.upper() == b"DONE":
-            yield from sync(session)
+            yield from sync(session, asked=True)
             return ok("Idle completed")
         else:
             return bad("Expected DONE")

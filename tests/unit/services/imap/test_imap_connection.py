@@ -14,6 +14,7 @@ from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.session import World
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.settings.memory import MemoryView
+from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.memory.backend import forget_all
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import NamespaceSettings
@@ -242,3 +243,41 @@ def test_a_deep_search_is_refused_not_followed(client: Client) -> None:
     assert client.say(b"c SEARCH " + b"(" * 49 + b"ALL" + b")" * 49 + b"\r\n").startswith(b"* SEARCH")
     assert client.say(b"d SEARCH " + b"OR ALL " * 100 + b"ALL\r\n").startswith(b"* SEARCH")
     assert time.monotonic() - started < 5
+
+
+def test_delay_newmail_waits_for_noop() -> None:
+    forget_all()
+    one, two = Client(imap_client_workarounds="delay-newmail"), Client()
+    one.say(b"a SELECT INBOX\r\n")
+    two.say(b"x APPEND INBOX {5+}\r\nhello\r\n")
+    assert b"EXISTS" not in one.say(b"b STATUS INBOX (MESSAGES)\r\nc UID FETCH 1:* FLAGS\r\n")
+    assert one.say(b"d NOOP\r\n").startswith(b"* 1 EXISTS\r\n* 1 RECENT\r\nd OK")
+    assert one.say(b"e NOOP\r\n").startswith(b"e OK")
+    for client in (one, two):
+        client.pump.close()
+
+
+def test_separators_at_the_end_of_subscriptions() -> None:
+    forget_all()
+    plain, lenient = Client(), Client(imap_client_workarounds="tb-extra-mailbox-sep tb-lsub-flags")
+    plain.say(b"a CREATE x\r\n")
+    assert plain.say(b"b SUBSCRIBE x.\r\n").startswith(b"b NO")
+    assert lenient.say(b"b SUBSCRIBE x.\r\n").startswith(b"b OK")
+    plain.say(b"c DELETE x\r\n")
+    assert plain.say(b'd LSUB "" *\r\n').startswith(b'* LSUB () "." x\r\n')
+    assert lenient.say(b'd LSUB "" *\r\n').startswith(b'* LSUB (\\Noselect) "." x\r\n')
+    for client in (plain, lenient):
+        client.pump.close()
+
+
+def test_a_mailbox_that_vanished_ends_the_session(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.say(b"a SELECT INBOX\r\n")
+
+    def gone(**_options: object) -> None:
+        raise MailboxGoneError("INBOX")
+
+    monkeypatch.setattr(client.session.view, "sync", gone)
+    assert client.say(b"b NOOP\r\nc NOOP\r\n") == (
+        b"* BYE IMAP session state is inconsistent, please relogin.\r\n"
+    )
+    assert client.pump.closed
