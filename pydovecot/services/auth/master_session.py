@@ -257,10 +257,12 @@ class MasterSession:
                 session_pid = self._number([value], "REQUEST")
             wants_token |= name == "request_auth_token"
         if session_pid and self._peer.pid and session_pid != self._peer.pid:
-            raise MasterGone(
-                f"Session pid {session_pid} provided by master for request {pending.id} "
+            self._server.event.error(
+                f"auth-master client: Session pid {session_pid} provided by master for request {pending.id} "
                 f"did not match peer credentials (pid={self._peer.pid}, uid={self._peer.uid})"
             )
+            self._reply(f"FAIL\t{number}\n")
+            return
         request = pending.request
         tail = f"\tauth_mech={request.mech}"
         if request.mech == "ANONYMOUS":

@@ -4,6 +4,7 @@ import hmac
 import os
 
 import pytest
+
 from pydovecot.password import cram, libcrypt, schemes
 from pydovecot.password.scheme import BadHash, Encoding
 

@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+
 from pydovecot.password.secret import Secret
 
 
