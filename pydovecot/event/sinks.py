@@ -1,5 +1,6 @@
 """Where log lines go from inside a process: the pipe to the log process, a stream, or a list (tests)."""
 
+import contextlib
 import os
 import sys
 import time
@@ -25,6 +26,12 @@ class PipeSink:
         self.fd = fd
         self.prefix = prefix
         self.pid = os.getpid() if pid is None else pid
+
+    def set_prefix(self, prefix: str) -> None:
+        """Change the prefix, and let the log process know it should we die without a word."""
+        self.prefix = prefix
+        with contextlib.suppress(OSError):
+            os.write(self.fd, wire.encode_prefix(self.pid, prefix))
 
     def __call__(self, level: Level, text: str, fields: dict[str, object]) -> None:
         """Send one line. A log process that is gone loses lines; it must not stop the service."""

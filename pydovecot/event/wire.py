@@ -43,6 +43,11 @@ def encode_for(level: Level, pid: int, text: str) -> bytes:
     return (b"\x01%c%d " % (level + 1, pid) + clean(text).encode("utf-8", "replace"))[: MAX_LINE - 1] + b"\n"
 
 
+def encode_prefix(pid: int, prefix: str) -> bytes:
+    """The write that says what process `pid` is doing from now on, should it die without a word."""
+    return b"\x01%c%d prefix=" % (OPTION, pid) + clean(prefix).encode("utf-8", "replace")[:512] + b"\n"
+
+
 def encode_bye(pid: int) -> bytes:
     """The write that says that process `pid` has ended well: its prefix can be forgotten."""
     return b"\x01%c%d bye\n" % (OPTION, pid)

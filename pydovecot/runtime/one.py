@@ -43,7 +43,8 @@ class OneClient(Process):
             self.last = True  # what it left behind is unknown; a fresh fork costs milliseconds
         finally:
             accepted.sock.close()
-        self.set_log_prefix("")
-        self.set_title("")
+        if not self.last:
+            self.set_log_prefix("")
+            self.set_title("")
 
 

@@ -105,7 +105,9 @@ class Process:
 
     def set_log_prefix(self, prefix: str) -> None:
         """Prefix of all lines from now on."""
-        self.sink.prefix = prefix or f"{self.service}: "
+        prefix = prefix or f"{self.service}: "
+        if prefix != self.sink.prefix:
+            self.sink.set_prefix(prefix)
 
     def done(self, accepted: Accepted) -> None:
         """MANY_CLIENTS overrides this."""

@@ -75,6 +75,8 @@ class PipeReader:
             pid, _, word = line[2:].partition(b" ")
             if word == b"bye" and pid.isdigit():
                 self._memory.forget(int(pid))
+            elif word.startswith(b"prefix=") and pid.isdigit():
+                self._memory.remember(int(pid), word[7:].decode("utf-8", "replace"))
             return
         record = wire.decode(line)
         if record is None:

@@ -302,17 +302,18 @@ class Master:
         settings = self.generation.configuration.settings
         self._kill_clients = settings.get("shutdown_clients", "yes") == "yes"
         if self._kill_clients:
-            self._signal_workers(signal.SIGTERM)
+            # Login processes later: they carry the last words of mail processes to TLS clients.
+            self._signal_workers(signal.SIGTERM, ("login",))
         self.loop.call_later(STOP_SECS if self._kill_clients else KEEP_SECS, self._stop_late)
         self._stop_further()
 
-    def _workers(self) -> list[tuple[int, str]]:
-        """Processes other than log and anvil, of all generations."""
-        last = ("log", "anvil")
+    def _workers(self, without: tuple[str, ...] = ()) -> list[tuple[int, str]]:
+        """Processes other than log and anvil (and these types), of all generations."""
+        last = ("log", "anvil", *without)
         return [(pid, s.name) for pid, (s, _c) in self.world.children.items() if s.config.type not in last]
 
-    def _signal_workers(self, number: int) -> None:
-        for pid, _name in self._workers():
+    def _signal_workers(self, number: int, without: tuple[str, ...] = ()) -> None:
+        for pid, _name in self._workers(without):
             try:
                 os.kill(pid, number)
             except ProcessLookupError:
@@ -320,9 +321,12 @@ class Master:
 
     def _stop_further(self) -> None:
         """One step after the other: workers, anvil, log, we."""
-        if self._workers():
+        if self._workers(("login",)):
             return
-        self._stop_last()
+        if not self._workers():
+            self._stop_last()
+        elif self._kill_clients:
+            self._signal_workers(signal.SIGTERM)
 
     def _stop_late(self) -> None:
         if self._kill_clients:
