@@ -8,6 +8,7 @@ If taken over: can do to the user's mail what the user can, and nothing to anyon
 
 from pydovecot.login.handover import HandoverRequest
 from pydovecot.login.mail_session import MailWorker
+from pydovecot.login.standalone import serve_standalone
 from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.imap.serve import serve
@@ -22,7 +23,12 @@ def refusal(request: HandoverRequest, stage: str, text: str) -> bytes:
 
 
 WORKER = MailWorker("imap", run=serve, refusal=refusal)
-SPEC = ServiceSpec(name="imap", family=Family.ONE_CLIENT, on_connection=WORKER.on_connection)
+SPEC = ServiceSpec(
+    name="imap",
+    family=Family.ONE_CLIENT,
+    on_connection=WORKER.on_connection,
+    standalone=lambda argv: serve_standalone("imap", serve, argv),
+)
 
 
 def main() -> int:

@@ -1,10 +1,10 @@
 """SEARCH and UID SEARCH. RFC 3501 6.4.4; RETURN: RFC 4731; MODSEQ: RFC 7162 3.1.5, RFC 4731 3.2."""
 
-import codecs
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydovecot.mime import charset
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Seq
 from pydovecot.model.search import Key
@@ -69,14 +69,12 @@ def _returns(args: Sequence[Arg]) -> frozenset[bytes]:
     return frozenset(words or {b"ALL"})  # RFC 4731 3.1
 
 
-def _codec(charset: bytes) -> str:
+def _codec(name: bytes) -> str:
     """Python's codec of a charset name."""
-    try:
-        info = codecs.lookup(charset.decode("ascii"))
-        b"".decode(info.name)  # refuses codecs that are not of text
-    except (LookupError, ValueError):
-        raise UserError(Code.BADCHARSET, "Unknown charset") from None
-    return info.name
+    found = charset.lookup(name)
+    if found is None:
+        raise UserError(Code.BADCHARSET, "Unknown charset")
+    return found
 
 
 def run(session: Session, args: Args) -> Conversation:
