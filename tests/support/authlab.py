@@ -3,7 +3,7 @@
 A script (tests/transcripts/auth/*.auth) is played line by line; \\t, \\0 and \\xNN are escapes everywhere:
 
     # comment
-    @conf basic               settings in basic.conf beside the script, users in basic.passwd ({dir} is their folder)
+    @conf basic               settings in basic.conf, users in basic.passwd ({dir} is its folder)
     @open c auth-client       connect; the server's greeting must be read
     @hello c auth-client 4242 connect, read the greeting (its cookie is %{c.cookie}), say VERSION and CPID
     @wait 4                   time passes (memory: the clock is moved)

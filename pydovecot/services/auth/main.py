@@ -41,7 +41,6 @@ class State:
     workers: WorkerPool
     anvil: AnvilClient
     connections: set[Connection] = field(default_factory=set)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 def before_jail(context: Context) -> None:
@@ -79,22 +78,14 @@ def after_jail(context: Context) -> None:
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client by the kind of its socket."""
     state: State = context.state
-    make = _session_maker(state.server, accepted)
 
-    def done() -> None:
+    def done(connection: Connection) -> None:
         state.connections.discard(connection)
         context.done(accepted)
 
-    connection = Connection(make, context.event, done)
-    state.connections.add(connection)
+    make = _session_maker(state.server, accepted)
     loop = asyncio.get_event_loop()
-    task = loop.create_task(_adopt(loop, connection, accepted))
-    state.tasks.add(task)
-    task.add_done_callback(state.tasks.discard)
-
-
-async def _adopt(loop: asyncio.AbstractEventLoop, connection: Connection, accepted: Accepted) -> None:
-    await loop.connect_accepted_socket(lambda: connection, accepted.sock)
+    state.connections.add(Connection(accepted.sock, make, context.event, done, loop))
 
 
 def socket_kind(listener: str) -> str:
