@@ -46,6 +46,9 @@ class FakeContext:
     def run_path(self, *parts: str) -> str:
         return str(self._run.joinpath(*parts))
 
+    def finish(self) -> None:
+        self.closing = True
+
     def set_title(self, text: str) -> None:
         self.titles.append(text)
 

@@ -100,7 +100,7 @@ class MemoryHarness:
         for line in transcript.settings:
             name, _, value = line.partition("=")
             texts[name.strip()] = value.strip()
-        self.view = MemoryView(texts, NamespaceSettings(section_name="inbox", inbox=True))
+        self.view = MemoryView(texts, NamespaceSettings(section_name="inbox", inbox=True, separator="."))
         self.user = StorageUser(f"memory{next(_serial)}", "/nonexistent", transcript.protocol)
         self.sink = ListSink()
         self.event = Event(self.sink)

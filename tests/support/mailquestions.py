@@ -1,0 +1,81 @@
+"""What IMAP asks of one message, and what pydovecot.mime answers: the same words that Dovecot would send."""
+
+from collections.abc import Iterator
+
+from pydovecot.mime import bodystructure, envelope, section, structure
+from pydovecot.mime.structure import MULTIPART, RFC822, Part
+from pydovecot.model.section import Section, Text
+
+STRUCTURE_ITEMS = b"RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE"
+FIELDS = (b"FROM", b"SUBJECT", b"CONTENT-TYPE", b"NOCOLON", b"X-FOO")
+MAX_SIBLINGS = 6
+MAX_SECTIONS = 120
+MAX_DEPTH = 3
+
+
+def structure_answer(message: bytes) -> bytes:
+    """The answer to STRUCTURE_ITEMS."""
+    root = structure.parse(message)
+    return b"RFC822.SIZE %d ENVELOPE %b BODY %b BODYSTRUCTURE %b" % (
+        root.header_virtual + root.body_virtual,
+        envelope.render(message[root.start : root.body]),
+        bodystructure.render(root, message, False),
+        bodystructure.render(root, message, True),
+    )
+
+
+def sections(root: Part) -> list[Section]:
+    """Sections worth asking for: of the message, and of its parts to depth 3; some do not exist."""
+    found = [Section()]
+    found += [Section(text=text) for text in (Text.HEADER, Text.TEXT)]
+    found += [Section(text=text, fields=FIELDS) for text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)]
+    for path in _paths(root, (), 1):
+        found += [Section(path, text) for text in (Text.ALL, Text.MIME, Text.HEADER, Text.TEXT)]
+        found += [Section(path, text, FIELDS) for text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)]
+    return list(dict.fromkeys(found))[:MAX_SECTIONS]
+
+
+def _paths(part: Part, path: tuple[int, ...], depth: int) -> Iterator[tuple[int, ...]]:
+    children = part.children if part.flags & MULTIPART else [part]
+    for number, child in enumerate(children[:MAX_SIBLINGS], 1):
+        here = (*path, number)
+        yield here
+        inner = child.children[0] if child.flags & RFC822 else child
+        if depth < MAX_DEPTH and (inner is not child or inner.flags & MULTIPART) and inner is not part:
+            yield from _paths(inner, here, depth + 1)
+    yield (*path, len(children) + 1)
+
+
+def name(wanted: Section) -> bytes:
+    """How IMAP writes the section."""
+    word = b".".join(b"%d" % number for number in wanted.path)
+    if wanted.text.value:
+        word += (b"." if word else b"") + wanted.text.value.encode()
+    return word + (b" (" + b" ".join(wanted.fields) + b")" if wanted.fields else b"")
+
+
+def sections_question(message: bytes) -> bytes:
+    """FETCH items for all `sections`, and some partial ones."""
+    asked = [b"BODY.PEEK[" + name(one) + b"]" for one in sections(structure.parse(message))]
+    asked += [b"BODY.PEEK[]<%d.%d>" % partial for partial in partials(message)]
+    return b" ".join(asked)
+
+
+def partials(message: bytes) -> list[tuple[int, int]]:
+    """Offsets and lengths around the edges of the CRLF form."""
+    size = len(section.crlf(message))
+    return [(0, 10), (max(0, size - 7), 100), (size + 1, 5), (size // 2, 1)]
+
+
+def sections_answer(message: bytes) -> bytes:
+    """The answer to `sections_question`."""
+    root = structure.parse(message)
+    out = []
+    for one in sections(root):
+        data = section.extract(message, root, one) or b""
+        out.append(b"BODY[%b] {%d}\r\n%b" % (name(one), len(data), data))
+    whole = section.wire(message)
+    for offset, length in partials(message):
+        data = whole[offset : offset + length]
+        out.append(b"BODY[]<%d> {%d}\r\n%b" % (offset, len(data), data))
+    return b" ".join(out)
