@@ -67,6 +67,7 @@ class _Stream:
         """Answer the login, then commands until the end."""
         connection = self._connection
         try:
+            self._session.started = True
             self._send(connection.start())
             if self._session.input and not connection.closed:
                 self._send(connection.feed(self._session.input))
