@@ -51,19 +51,9 @@ class Header:
         return self.keywords.split(" ") if self.keywords else []
 
 
-@dataclass(slots=True)
-class NewMail:
-    """A row to add. None: not known yet."""
-
-    uid: int
-    state: int
-    name: str
-    received: int | None = None
-    saved: int | None = None
-    size: int | None = None
-    psize: int | None = None
-    guid: str | None = None
-    uidl: str | None = None
+# A row to add: uid, state, name, received, saved, size, psize, guid, uidl. None: not known yet. A plain tuple,
+# because a first look at a mailbox makes one for each message.
+NewMail = tuple[int, int, str, int | None, int | None, int | None, int | None, str | None, str | None]
 
 
 @dataclass(slots=True)
@@ -148,22 +138,25 @@ class MailboxIndex:
         if not mails:
             return
         modseq, base = self.modseq(), self.id << 32
-        self.database.executemany(
-            "INSERT INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)",
-            (
-                (base | m.uid, m.state, modseq, m.name, m.received, m.saved, m.size, m.psize, m.guid, m.uidl)
-                for m in mails
-            ),
-        )
-        self._log([m.uid for m in mails], CHANGED)
+        if len(mails) < FEW:
+            self.database.executemany(
+                "INSERT INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(base | mail[0], mail[1], modseq, *mail[2:]) for mail in mails],
+            )
+        else:
+            self.database.executemany(
+                f"INSERT INTO msg VALUES ({base} | ?, ?, {modseq}, ?, ?, ?, ?, ?, ?, ?)",
+                mails,
+            )
+        self._log([mail[0] for mail in mails], CHANGED)
         self.database.execute(
             "UPDATE mailbox SET messages = messages + ?, unseen = unseen + ?, deleted = deleted + ?,"
             " uidnext = max(uidnext, ?) WHERE id = ?",
             (
                 len(mails),
-                sum(not m.state & SEEN for m in mails),
-                sum(bool(m.state & DELETED) for m in mails),
-                mails[-1].uid + 1,
+                sum([not mail[1] & SEEN for mail in mails]),
+                sum([bool(mail[1] & DELETED) for mail in mails]),
+                mails[-1][0] + 1,
                 self.id,
             ),
         )

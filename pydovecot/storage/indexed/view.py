@@ -265,6 +265,9 @@ class IndexedView:
                 if not silent or change.apply(known) != state:
                     self._pending.add(uid)
                 self._states[at] = state
+        if outcome.modseq == self._modseq + 1:
+            # Nobody else changed anything: there is nothing to read back.
+            self._modseq = outcome.modseq
         return StoreResult(
             SeqSet.of(changed), [Uid(uid) for uid in outcome.modified], outcome.gone, ModSeq(outcome.modseq)
         )

@@ -1,7 +1,8 @@
 """STORE and EXPUNGE: files are renamed and unlinked, then the index follows in the same transaction."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from pydovecot.index.mailbox import DELETED, UID_MASK
@@ -44,7 +45,7 @@ def store(
         outcome.gone = len(rows) < len(uids)
         changes: list[tuple[int, int, int, str]] = []
         late: list[Row] = []
-        with place.own_changes() as state:
+        with place.own_changes() as state, _renamer(place) as rename:
             for row in rows:
                 uid, modseq, old, name = row
                 new = change.apply(old)
@@ -57,7 +58,7 @@ def store(
                 target = filename.with_state(name.removeprefix(NEW), new)
                 try:
                     if target != name:
-                        os.rename(place.file_of(name), place.file_of(target))
+                        rename(name, target)
                 except FileNotFoundError:
                     late.append(row)
                     continue
@@ -72,6 +73,23 @@ def store(
         if changes:
             outcome.modseq = index.modseq()
     return outcome
+
+
+@contextmanager
+def _renamer(place: MaildirPlace) -> Iterator[Callable[[str, str], None]]:
+    """Renames names in cur/ relative to its descriptor: the kernel walks no path for each of thousands."""
+    fd = os.open(place.path + "/cur", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+
+        def rename(name: str, target: str) -> None:
+            if name.startswith(NEW):
+                os.rename(place.file_of(name), target, dst_dir_fd=fd)
+            else:
+                os.rename(name, target, src_dir_fd=fd, dst_dir_fd=fd)
+
+        yield rename
+    finally:
+        os.close(fd)
 
 
 def _late(

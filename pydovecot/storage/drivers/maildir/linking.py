@@ -58,11 +58,11 @@ def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move
             raise
         target.remember(state, before)
         if made:
-            numbering.extend(target, state, [Entry(one.mail.uid, one.base) for one in made])
-            state.in_new += sum(one.mail.name.startswith(NEW) for one in made)
+            numbering.extend(target, state, [Entry(one.mail[0], one.base) for one in made])
+            state.in_new += sum(one.mail[2].startswith(NEW) for one in made)
             target.index.add([one.mail for one in made])
             if same_index:
-                pairs = [(place.index.key(one.uid), target.index.key(one.mail.uid)) for one in made]
+                pairs = [(place.index.key(one.uid), target.index.key(one.mail[0])) for one in made]
                 target.index.copy_cache(pairs)
         target.index.set(disk=state.format())
         if rename and made:
@@ -70,13 +70,13 @@ def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move
                 own.in_new -= sum(one.source.startswith(NEW) for one in made)
             place.index.begin()
             place.index.expunge([one.uid for one in made])
-    octets = sum(one.mail.psize or 0 for one in made)
+    octets = sum(one.mail[6] or 0 for one in made)
     if not rename:
         target.host.count_quota(octets, len(made))
     return CopyResult(
         header.uidvalidity,
         [Uid(one.uid) for one in made],
-        [Uid(one.mail.uid) for one in made],
+        [Uid(one.mail[0]) for one in made],
         gone=len(made) < len(uids),
     )
 
@@ -133,10 +133,10 @@ def _place_one(
     source = _put(place, name, target.file_of(new_name), rename, target.host.hardlinks)
     if source is None:
         return None
-    mail = NewMail(
+    mail: NewMail = (
         uid, new_state, new_name, received, int(time.time()),
         size if size is not None else told[1], psize if psize is not None else told[0],
-        uidl=str(uidl) if uidl else None,
+        None, str(uidl) if uidl else None,
     )  # fmt: skip
     return _Made(old_uid, source, mail, base)
 
@@ -185,13 +185,13 @@ def _copy_bytes(source: str, path: str) -> None:
 
 
 def _fsync(target: MaildirPlace, made: Sequence[_Made]) -> None:
-    for folder in {"new" if one.mail.name.startswith(NEW) else "cur" for one in made}:
+    for folder in {"new" if one.mail[2].startswith(NEW) else "cur" for one in made}:
         sync_directory(f"{target.path}/{folder}")
 
 
 def _undo(place: MaildirPlace, target: MaildirPlace, made: Sequence[_Made], rename: bool) -> None:
     for one in made:
-        path = target.file_of(one.mail.name)
+        path = target.file_of(one.mail[2])
         if rename:
             os.rename(path, place.file_of(one.source))
         else:

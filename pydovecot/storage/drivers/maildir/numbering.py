@@ -27,38 +27,39 @@ class Numbers:
     rewrite: bool = False
     replaced: bool = False
 
-    def give(self, names: Sequence[str]) -> list[NewMail]:
+    def give(self, names: Sequence[filename.Parsed]) -> list[NewMail]:
         """Rows for new files: UIDs of the uidlist where it has them, else the next ones, written to it."""
+        trust = self.place.host.trust_sizes
         mails: list[NewMail] = []
-        unknown: list[tuple[str, str]] = []
-        for name in names:
-            base = filename.base_of(name.removeprefix(NEW))
-            entry = self.listed.get(base)
-            if entry is not None and entry.uid >= self.first:
-                mails.append(_mail(entry.uid, name, entry.extra, self.place.host.trust_sizes))
-            else:
-                unknown.append((base, name))
-        unknown.sort(key=lambda pair: filename.arrival_key(pair[0]))
-        entries: list[uidlist.Entry] = []
-        for base, name in unknown:
-            entries.append(uidlist.Entry(self.uidnext, base))
-            mails.append(_mail(self.uidnext, name, "", self.place.host.trust_sizes))
-            self.uidnext += 1
-        mails.sort(key=lambda mail: mail.uid)
-        if entries and self.writable:
+        unknown = names
+        if self.listed:
+            unknown = []
+            for parsed in names:
+                entry = self.listed.get(parsed[1])
+                if entry is not None and entry.uid >= self.first:
+                    mails.append(_mail(entry.uid, parsed, entry.extra, trust))
+                else:
+                    unknown.append(parsed)
+        unknown = sorted(unknown, key=filename.arrival_key)
+        start = self.uidnext
+        self.uidnext += len(unknown)
+        mails += [_mail(uid, parsed, "", trust) for uid, parsed in enumerate(unknown, start)]
+        mails.sort()
+        if unknown and self.writable:
+            entries = [uidlist.Entry(uid, parsed[1]) for uid, parsed in enumerate(unknown, start)]
             extend(self.place, self.state, entries)
         return mails
 
 
-def _mail(uid: int, name: str, extra: str, trust_sizes: bool) -> NewMail:
-    psize, size = filename.sizes_of(name) if trust_sizes else (None, None)
-    mail = NewMail(uid, filename.state_of(name), name, size=size, psize=psize)
-    if extra:
-        fields = uidlist.extra_fields(extra)
-        mail.guid, mail.uidl = fields.get("G"), fields.get("P")
-        if mail.size is None and fields.get("W", "").isdigit():
-            mail.size = int(fields["W"][:18])
-    return mail
+def _mail(uid: int, parsed: filename.Parsed, extra: str, trust_sizes: bool) -> NewMail:
+    psize, size = filename.sizes_parsed(parsed) if trust_sizes else (None, None)
+    state = filename.state_of_info(parsed[7])
+    if not extra:
+        return (uid, state, parsed[0], None, None, size, psize, None, None)
+    fields = uidlist.extra_fields(extra)
+    if size is None and fields.get("W", "").isdigit():
+        size = int(fields["W"][:18])
+    return (uid, state, parsed[0], None, None, size, psize, fields.get("G"), fields.get("P"))
 
 
 def extend(place: MaildirPlace, state: DiskState, entries: Sequence[uidlist.Entry]) -> None:

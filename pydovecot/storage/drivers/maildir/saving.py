@@ -118,8 +118,8 @@ class MaildirSave:
             mails = [self._mail(first + at, one) for at, one in enumerate(self._pending)]
             try:
                 for one, mail in zip(self._pending, mails, strict=True):
-                    os.rename(one.path, place.file_of(mail.name))
-                    moved.append((place.file_of(mail.name), one.path))
+                    os.rename(one.path, place.file_of(mail[2]))
+                    moved.append((place.file_of(mail[2]), one.path))
                 self._fsync(mails)
             except BaseException as exc:
                 for path, temp in moved:
@@ -131,30 +131,30 @@ class MaildirSave:
                 raise
             place.remember(state, before)
             entries = [
-                Entry(mail.uid, one.base, format_extra(one.extra))
+                Entry(mail[0], one.base, format_extra(one.extra))
                 for one, mail in zip(self._pending, mails, strict=True)
             ]
             if writable:
                 numbering.extend(place, state, entries)
-            state.in_new += sum(mail.name.startswith(NEW) for mail in mails)
+            state.in_new += sum(mail[2].startswith(NEW) for mail in mails)
             place.index.add(mails)
             place.index.set(disk=state.format())
         place.host.count_quota(sum(one.size for one in self._pending), len(mails))
         self._pending.clear()
-        return SaveResult(header.uidvalidity, [Uid(mail.uid) for mail in mails])
+        return SaveResult(header.uidvalidity, [Uid(mail[0]) for mail in mails])
 
     def _mail(self, uid: int, one: _Pending) -> NewMail:
         now = int(time.time())
         # Without flags it is new mail also for other programs; as Dovecot.
         name = one.base + filename.INFOS[one.bits & filename.FILE_BITS] if one.bits else NEW + one.base
-        return NewMail(
+        return (
             uid, one.bits, name, now if one.received is None else one.received, now,
             one.crlf_size, one.size, one.extra.get("G"), one.extra.get("P"),
         )  # fmt: skip
 
     def _fsync(self, mails: list[NewMail]) -> None:
         if self._place.host.fsync:
-            for folder in {"new" if mail.name.startswith(NEW) else "cur" for mail in mails}:
+            for folder in {"new" if mail[2].startswith(NEW) else "cur" for mail in mails}:
                 sync_directory(f"{self._place.path}/{folder}")
 
     def rollback(self) -> None:

@@ -144,7 +144,10 @@ class _Sync:
         present = set(names)
         found = _Found(known=known)
         if present != known:
-            found.added = [name for name in present - known if _is_message(name)]
+            # Names with a newline cannot be in a uidlist.
+            found.added = [
+                name for name in present - known if not name.startswith((".", "new/.")) and "\n" not in name
+            ]
             found.missing = self._rows(known - present)
         return found
 
@@ -181,20 +184,21 @@ class _Sync:
         found.missing = list(by_base.values())
         return out
 
-    def _fresh(self, found: _Found, renamed: Sequence[tuple[Row, str]]) -> list[str]:
+    def _fresh(self, found: _Found, renamed: Sequence[tuple[Row, str]]) -> list[filename.Parsed]:
         """Added names that are new messages; second names of messages that are there are dealt with."""
+        parsed = filename.parse_all(found.added)
         known = {_base(name): name for name in found.known} if found.known else {}
         known.update((_base(name), name) for _, name in renamed)
-        fresh: dict[str, str] = {}
-        for name in found.added:
-            base = _base(name)
-            other = fresh.get(base) or known.get(base)
+        fresh: dict[str, filename.Parsed] = {}
+        for one in parsed:
+            other = fresh[one[1]][0] if one[1] in fresh else known.get(one[1])
             if other is None:
-                fresh[base] = name
-            else:
-                again = self._duplicate(other, name)
-                if again:
-                    fresh[_base(again)] = again
+                fresh[one[1]] = one
+                continue
+            again = self._duplicate(other, one[0])
+            if again:
+                (one,) = filename.parse_all([again])
+                fresh[one[1]] = one
         return list(fresh.values())
 
     def _duplicate(self, one: str, two: str) -> str | None:
@@ -254,14 +258,14 @@ class _Sync:
         self._state.in_new -= sum(row[2].startswith(NEW) for row in found.missing)
         self._index.expunge(sorted(row[0] for row in found.missing))
 
-    def _add(self, numbers: numbering.Numbers, fresh: Sequence[str]) -> None:
+    def _add(self, numbers: numbering.Numbers, fresh: Sequence[filename.Parsed]) -> None:
         """Number new messages and add them."""
         mails = numbers.give(fresh)
         self._state = numbers.state
         self._index.add(mails)
-        self._state.in_new += sum(mail.name.startswith(NEW) for mail in mails)
+        self._state.in_new += sum([mail[2].startswith(NEW) for mail in mails])
         # Only what comes from new/ is recent; cur/ was seen by somebody. As Dovecot.
-        seen = [mail.uid for mail in mails if not mail.name.startswith(NEW)]
+        seen = [mail[0] for mail in mails if not mail[2].startswith(NEW)]
         header = self._index.header()
         if seen and seen[-1] >= header.first_recent:
             self._index.set(first_recent=seen[-1] + 1)
@@ -292,7 +296,3 @@ class _Sync:
 
 def _base(name: str) -> str:
     return filename.base_of(name.removeprefix(NEW))
-
-
-def _is_message(name: str) -> bool:
-    return not name.removeprefix(NEW).startswith(".") and "\n" not in name
