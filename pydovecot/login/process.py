@@ -155,9 +155,7 @@ class LoginProcess:
     def _anvil_lost(self) -> None:
         """From inside the chroot anvil cannot be reached again: let a new process take over."""
         self.context.event.error("anvil connection lost: no new clients in this process")
-        finish: Callable[[], None] | None = getattr(self.context, "finish", None)
-        if finish is not None:
-            finish()
+        self.context.finish()
 
     def _settings_for_name(self, stream: object, name: str) -> SslSettings | None:
         connection = self.streams.get(stream) if isinstance(stream, TlsStream) else None

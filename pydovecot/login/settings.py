@@ -18,7 +18,6 @@ class LoginSettings(Settings):
     """What every login service reads."""
 
     login_trusted_networks = strlist("", doc="Networks of proxies: their XCLIENT and ID fields are believed.")
-    login_source_ips = strlist("", doc="Source addresses for proxied connections.", hidden=True)
     login_greeting = string("Dovecot ready.", doc="What a client is greeted with.")
     login_log_format_elements = strvar(
         "user=<%u> method=%m rip=%r lip=%l mpid=%e %c session=<%{session}>",
@@ -85,4 +84,5 @@ class MailUserSettings(Settings):
     mail_log_prefix = strvar(
         "%s(%u)<%{pid}><%{session}>: ", doc="What a mail process's log lines begin with."
     )
-    auth_socket_path = path("auth-userdb", doc="Where user information is asked for.")
+    auth_socket_path = path("auth-userdb", doc="Where a process started by hand asks for a user.")
+    base_dir = path("/var/run/dovecot", doc="Where the sockets are.")

@@ -48,7 +48,7 @@ class TlsContexts:
         self._last_context: SSL.Context | None = None
 
     def may_have(self, settings: SslSettings) -> bool:
-        """TLS can be offered, as far as is known. Makes no context: a process for one client may need none."""
+        """TLS can be offered, as far as is known; makes no context, which a plaintext client never needs."""
         if settings.ssl == "no" or not settings.ssl_cert:
             return False
         return settings is not self._last_settings or self._last_context is not None
