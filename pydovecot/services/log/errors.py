@@ -29,6 +29,6 @@ class ErrorMemory:
             self._kept.append((int(time.time()), record))
 
     def dump(self) -> bytes:
-        """`type TAB time TAB prefix TAB text` lines, oldest first, and an empty line."""
+        """`type TAB time TAB prefix TAB text` lines, oldest first."""
         rows = [[_WORDS[r.level], str(when), r.prefix, r.text] for when, r in self._kept]
-        return b"".join(map(tabescape.join_text, rows)) + b"\n"
+        return b"".join(map(tabescape.join_text, rows))
