@@ -295,13 +295,14 @@ def _exporters(root: Effective) -> Iterator[Finding]:
 
 
 def _listeners(root: Effective) -> Iterator[Finding]:
-    seen: set[str] = set()
+    seen: dict[str, Value | None] = {}
     base_dir = root.text("base_dir").rstrip("/")
     for service in _enabled(root):
         for key, place in _listener_keys(service, base_dir):
             if key in seen:
-                yield f"duplicate listener: {key}", place
-            seen.add(key)
+                # Either may be a default, which has no place.
+                yield f"duplicate listener: {key}", place or seen[key]
+            seen[key] = place
 
 
 def _listener_keys(service: Effective, base_dir: str) -> Iterator[tuple[str, Value | None]]:

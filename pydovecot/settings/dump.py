@@ -128,7 +128,8 @@ def _title(section: Effective, indent: str) -> str:
     # Names of passdb {} and userdb {} are settings inside; plugin {} and dict {} have none.
     if section.type.many or section.type.free or not name:
         return f"{indent}{section.type.name} {{"
-    if any(char in name for char in " \t"):
+    # Dovecot quotes blanks only; what it prints for the others could not be read back.
+    if any(char in name for char in " \t#") or name.startswith(("=", "{")):
         name = f'"{escape(name)}"'
     return f"{indent}{section.type.name} {name} {{"
 
@@ -138,7 +139,8 @@ def _values(section: Effective, scope: Scope, style: Style) -> Iterator[tuple[st
     written = section.section.values if section.section and scope is not Scope.DEFAULT else {}
     if section.type.free:
         for key, value in written.items():
-            yield key, quoted(_text(key, value, value.text, style))
+            shown = _text(key, value, value.text, style)
+            yield key, quoted(shown, symbolic=shown == value.text and value.symbolic)
         return
     for key, field in section.type.fields.items():
         if key == section.type.name_key and not section.type.many:
@@ -152,7 +154,9 @@ def _values(section: Effective, scope: Scope, style: Style) -> Iterator[tuple[st
         if text and key in HIDDEN and not style.passwords:
             yield key, HIDDEN_TEXT
         else:
-            yield key, quoted(_text(key, found, text, style))
+            shown = _text(key, found, text, style)
+            # Defaults such as $default_internal_user are variables too.
+            yield key, quoted(shown, symbolic=shown == text and (found is None or found.symbolic))
 
 
 def _shown(section: Effective, field: Field, found: Value | None, scope: Scope) -> str | None:
@@ -182,9 +186,18 @@ def _text(key: str, found: Value | None, text: str, style: Style) -> str:
     return contents(key, found) if style.expand and found and found.path else text
 
 
-def quoted(text: str) -> str:
-    """The value as it can be read back: in quotes where blanks at an end or a "#" would be lost."""
-    if text and ("#" in text or text[0] in " \t" or text[-1] in " \t"):
+def quoted(text: str, *, symbolic: bool = False) -> str:
+    """The value as it can be read back: in quotes where a part would be lost or mean something else.
+
+    `symbolic` texts are `<file` or have `$variables`, which must stay outside of quotes.
+    """
+    if not text:
+        return text
+    lost = "#" in text or text[0] in " \t" or text[-1] in " \t\\"
+    # A text with "$" is split at blanks; words that begin with it are variables.
+    variable = "$" in text and (text[0] == "$" or " $" in text or "  " in text)
+    special = text[0] == "<" or variable or (text[0] in "\"'" and text[0] == text[-1])
+    if lost or (special and not symbolic):
         return f'"{escape(text)}"'
     return text
 

@@ -330,7 +330,8 @@ class Parser:
         except BadValue as exc:
             self.error(str(exc))
             return
-        section.values[key] = Value(normal, file, number, path, section.values.get(key))
+        symbolic = line.kind is Kind.KEYFILE or (line.kind is Kind.KEYVARIABLE and not self.expand)
+        section.values[key] = Value(normal, file, number, path, section.values.get(key), symbolic)
 
     def _store(self, section: Section, key: str, value: str) -> None:
         """Set a value that stands for an obsolete one."""

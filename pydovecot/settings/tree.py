@@ -15,7 +15,7 @@ class Value:
     """A setting that somebody wrote. `text` is in doveconf's normal form.
 
     `path` is set for `key = <file`; then `text` is "<file" as written. `before` is the value that this one
-    replaced in the same section, for whoever explains.
+    replaced in the same section, for whoever explains. `symbolic`: "<" and "$" in the text have a meaning.
     """
 
     text: str
@@ -23,6 +23,7 @@ class Value:
     line: int
     path: str = ""
     before: "Value | None" = field(default=None, compare=False, repr=False)
+    symbolic: bool = False
 
 
 @dataclass(slots=True)

@@ -16,8 +16,9 @@ from pydovecot.services.imap import settings as imap
 from pydovecot.services.pop3 import settings as pop3
 from pydovecot.settings.declare import Settings
 from pydovecot.storage import settings as storage
+from pydovecot.storage.drivers.maildir import settings as maildir
 
-OWNERS: Final[tuple[ModuleType, ...]] = (authdb, config, imap, login, pop3, storage)
+OWNERS: Final[tuple[ModuleType, ...]] = (authdb, config, imap, login, maildir, pop3, storage)
 
 # Plugins that mail_plugins may name.
 PLUGINS: Final[frozenset[str]] = frozenset()
