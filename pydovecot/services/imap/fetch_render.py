@@ -22,7 +22,10 @@ FLUSH_AT: Final = 65536
 
 
 class Plan:
-    """One FETCH prepared: items in the order of the answer. `expunged` turns True when content was gone."""
+    r"""One FETCH prepared: items in the order of the answer.
+
+    `expunged` turns True when content was gone; `marked` are the UIDs that got \Seen.
+    """
 
     def __init__(self, session: Session, items: Sequence[Item]) -> None:
         self._session = session
@@ -32,6 +35,7 @@ class Plan:
             isinstance(item, ContentItem) and item.sets_seen for item in self._content
         )
         self.expunged = False
+        self.marked: list[int] = []
         date = DateFormatter(session.world.localtime)
         self._convert: dict[Column, Callable[[Any], bytes]] = {
             Column.RECEIVED: date,
@@ -123,6 +127,7 @@ class Plan:
         unseen = [seq for seq, flags in rows if not flags & Flag.SEEN]
         if unseen:
             self._view.mark_seen(SeqSet.of(unseen))
+            self.marked.extend(self._view.uids[seq - 1] for seq in unseen)
         return frozenset(unseen)
 
     def _message(self, seq: Seq, words: Sequence[bytes]) -> Iterator[bytes]:

@@ -97,9 +97,19 @@ def _expunges(expunged: Sequence[Seq]) -> bytes:
     return b"".join(map(b"* %d EXPUNGE\r\n".__mod__, reversed(expunged)))
 
 
-def tell_modseqs(session: Session, seqs: SeqSet, *, uid: bool) -> Iterator[bytes]:
-    """After STORE .SILENT with CONDSTORE the new modseqs are told all the same. RFC 7162 3.1.3."""
-    if not session.condstore or not seqs:
+def uids_of(view: View, seqs: SeqSet) -> SeqSet:
+    """The same messages by UID, which a sync does not move."""
+    uids = view.uids
+    return SeqSet.of(uid for low, high in seqs.ranges for uid in uids[low - 1 : high])
+
+
+def tell_modseqs(session: Session, uids: SeqSet, *, uid: bool) -> Iterator[bytes]:
+    """New modseqs of what this session changed without telling its flags: STORE .SILENT, FETCH BODY[].
+
+    RFC 7162 3.1.3. After `sync`, for only then the view shows them.
+    """
+    seqs = session.selected.seqs_of(uids)
+    if not seqs:
         return
     if uid:
         columns: tuple[Column, ...] = (Column.SEQ, Column.UID, Column.MODSEQ)

@@ -12,7 +12,7 @@ from pydovecot.services.imap.fetch_items import MODSEQ, UID, Item, parse_items
 from pydovecot.services.imap.fetch_render import Plan
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
-from pydovecot.services.imap.sync import sync
+from pydovecot.services.imap.sync import sync, tell_modseqs
 
 MAX_MODSEQ: Final = 2**63 - 1
 
@@ -71,7 +71,9 @@ def run(session: Session, args: Args) -> Conversation:
     plan = Plan(session, args.items)
     if seqs:
         yield from plan.run(seqs)
+    told = SeqSet.of(plan.marked) if session.condstore else SeqSet()
     yield from sync(session, expunges=args.uid, uid=args.uid)
+    yield from tell_modseqs(session, told, uid=args.uid)
     if plan.expunged:
         return ok("Some messages were already expunged", b"EXPUNGEISSUED")
     return ok("Fetch completed")

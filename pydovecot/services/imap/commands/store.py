@@ -12,7 +12,7 @@ from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
 from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Tagged, ok
 from pydovecot.services.imap.session import Session
-from pydovecot.services.imap.sync import sync, tell_modseqs
+from pydovecot.services.imap.sync import sync, tell_modseqs, uids_of
 from pydovecot.storage.api import StoreResult
 
 _OPS: Final[dict[bytes, StoreOp]] = {op.value.encode(): op for op in StoreOp}
@@ -79,9 +79,9 @@ def run(session: Session, args: Args) -> Conversation:
         done = view.store(seqs, args.op, args.flags, unchanged_since=args.unchanged_since, silent=args.silent)
         if args.flags.system & Flag.DELETED and args.op is not StoreOp.REMOVE:
             session.stats.deleted += len(done.changed)
-    if args.silent:
-        yield from tell_modseqs(session, done.changed, uid=args.uid)
+    told = uids_of(view, done.changed) if args.silent and session.condstore else SeqSet()
     yield from sync(session, expunges=args.uid, uid=args.uid)
+    yield from tell_modseqs(session, told, uid=args.uid)
     return _tagged(session, args, done)
 
 
