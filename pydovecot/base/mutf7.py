@@ -1,12 +1,17 @@
 """Mailbox names in modified UTF-7. RFC 3501 5.1.3."""
 
 import binascii
+import codecs
 import re
 from typing import Final
 
 _PLAIN: Final = re.compile(r"[\x20-\x25\x27-\x7e]*")
 _RUN: Final = re.compile(r"[^\x20-\x7e]+")
 _SHIFTED: Final = re.compile(rb"&([^-]*)(-?)")
+
+
+# Loaded now: a process that has become its user may not be able to read our library any more.
+codecs.lookup("utf-16-be")
 
 
 class BadMutf7(ValueError):

@@ -104,10 +104,12 @@ class MailboxIndex:
 
     def header(self) -> Header:
         """The row as it is now."""
-        row = self.database.row(f"SELECT {_HEADER} FROM mailbox WHERE id = ?", (self.id,))
+        query = f"SELECT {_HEADER} FROM mailbox WHERE id = ? AND name = ?"
+        row = self.database.row(query, (self.id, self.name))
         if row is None:
+            # Another process has renamed or deleted it: the name means another mailbox now.
             self.forget()
-            row = self.database.row(f"SELECT {_HEADER} FROM mailbox WHERE id = ?", (self.id,))
+            row = self.database.row(query, (self.id, self.name))
         return Header(*row)
 
     def set(self, **values: Any) -> None:

@@ -49,7 +49,7 @@ class UserStore:
         """Make sure that a mailbox is there; those with `auto` are made when somebody first asks for them."""
         if entry.backend.existence(parts) is Existence.MAILBOX:
             return
-        if not (self._auto(entry, parts) or (parts == INBOX and entry.inbox)):
+        if not self._auto(entry, parts):
             raise missing(entry.name(parts))
         entry.backend.create(parts, node_only=False)
         settings = entry.mailboxes.get(parts)
@@ -58,8 +58,18 @@ class UserStore:
 
     @staticmethod
     def _auto(entry: NamespaceEntry, parts: Parts) -> bool:
+        """Made when somebody first asks for it: INBOX, and mailboxes with `auto`."""
+        if parts == INBOX and entry.inbox:
+            return True
         settings = entry.mailboxes.get(parts)
         return settings is not None and settings.auto != "no"
+
+    @staticmethod
+    def _there(entry: NamespaceEntry, parts: Parts) -> Existence:
+        """As clients see it: there is always an INBOX."""
+        if parts == INBOX and entry.inbox:
+            return Existence.MAILBOX
+        return entry.backend.existence(parts)
 
     def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:
         """One walk over the tree of all listed namespaces."""
@@ -113,7 +123,7 @@ class UserStore:
         entry, _ = self._spaces.find(name)
         node_only = name.endswith(entry.separator) and len(name) > len(entry.separator)
         entry, parts = self._checked(name.removesuffix(entry.separator) if node_only else name)
-        found = entry.backend.existence(parts)
+        found = self._there(entry, parts)
         if found is Existence.MAILBOX or (found is Existence.NODE and node_only):
             raise UserError(Code.ALREADYEXISTS, "Mailbox already exists")
         entry.backend.create(parts, node_only=node_only)
@@ -142,7 +152,7 @@ class UserStore:
             raise UserError(Code.CANNOT, "Renaming not supported across namespaces.")
         if new_parts[: len(old_parts)] == old_parts:
             raise UserError(Code.NONE, "Can't rename mailbox under its own child")
-        if target.backend.existence(new_parts) is not Existence.NONE:
+        if self._there(target, new_parts) is not Existence.NONE:
             raise UserError(Code.ALREADYEXISTS, "Target mailbox already exists")
         source.backend.rename(old_parts, new_parts)
 

@@ -252,6 +252,7 @@ class IndexedView:
         bits = int(flags.system)
         if flags.keywords:
             bits |= self._folder.keyword_bits(flags.keywords, create=op is not StoreOp.REMOVE)
+            self._learn_keywords()
         change = StateChange(op, bits)
         uids = self._uids_of(seqs)
         outcome = self._folder.store(uids, change, unchanged_since=unchanged_since)
@@ -271,6 +272,12 @@ class IndexedView:
         return StoreResult(
             SeqSet.of(changed), [Uid(uid) for uid in outcome.modified], outcome.gone, ModSeq(outcome.modseq)
         )
+
+    def _learn_keywords(self) -> None:
+        """Show new names at once; the next sync tells that there are more."""
+        names = self._index.header().keyword_names()
+        if [name for name in names if name] != self._wire.keywords:
+            self._wire = Wire(names)
 
     def mark_seen(self, seqs: SeqSet) -> None:
         """Set Seen; the client is told by the FETCH that did it."""

@@ -14,7 +14,7 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import CopyResult
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
-from pydovecot.storage.drivers.maildir.changing import Row, rows_of
+from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.drivers.maildir.uidlist import Entry
 
@@ -73,6 +73,8 @@ def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move
     octets = sum(one.mail[6] or 0 for one in made)
     if not rename:
         target.host.count_quota(octets, len(made))
+        if move:
+            expunge(place, [one.uid for one in made], only_deleted=False)
     return CopyResult(
         header.uidvalidity,
         [Uid(one.uid) for one in made],

@@ -30,6 +30,7 @@ class _Pending:
     size: int = 0  # as stored
     crlf_size: int = 0
     last: bytes = b""  # a CR at the end of the last chunk, held back
+    after_cr: bool = False  # the last byte written is a CR
 
 
 class MaildirSave:
@@ -73,9 +74,12 @@ class MaildirSave:
         self._put(current, data)
 
     def _put(self, current: _Pending, data: bytes) -> None:
-        lines = data.count(b"\n")
         data = data.replace(b"\r\n", b"\n")
-        current.crlf_size += len(data) + lines
+        # What is left of CR CR LF is a CRLF again; also when its CR ended the chunk before.
+        paired = data.count(b"\r\n") + (current.after_cr and data.startswith(b"\n"))
+        current.crlf_size += len(data) + data.count(b"\n") - paired
+        if data:
+            current.after_cr = data.endswith(b"\r")
         if self._crlf:
             data = data.replace(b"\n", b"\r\n")
         current.size += len(data)

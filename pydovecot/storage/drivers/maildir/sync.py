@@ -12,7 +12,7 @@ from typing import Final
 from pydovecot.index.mailbox import UID_MASK, Header
 from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering
-from pydovecot.storage.drivers.maildir.disk import OWN_NS, DiskState, changed
+from pydovecot.storage.drivers.maildir.disk import OWN_NS, DiskState, Times, changed
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 
 FEW: Final = 500  # rows that are looked up by their name one by one instead of all at once
@@ -39,8 +39,9 @@ def sync(place: MaildirPlace, *, take_new: bool) -> None:
     """See Folder.sync. Three stat calls when nothing happened."""
     if place.host.database.refresh():
         place.index.forget()
+    times = place.times()
     header = place.index.header()
-    if not _worth_it(place, header, DiskState.parse(header.disk), take_new):
+    if not _worth_it(place, times, header, take_new):
         return
     if header.uidvalidity and place.uidlist_stamp() == DiskState.parse(header.disk).uidlist:
         try:
@@ -60,8 +61,8 @@ def catch_up(place: MaildirPlace, *, writable: bool) -> None:
         _Sync(place, take_new=False, locked=True, writable=writable).run()
 
 
-def _worth_it(place: MaildirPlace, header: Header, state: DiskState, take_new: bool) -> bool:
-    times, now, tick = place.times(), time.time_ns(), place.host.tick
+def _worth_it(place: MaildirPlace, times: Times, header: Header, take_new: bool) -> bool:
+    state, now, tick = DiskState.parse(header.disk), time.time_ns(), place.host.tick
     return (
         changed(times.new, state.new_time, state.new_at, now, tick)
         or changed(times.cur, state.cur_time, state.cur_at, now, tick)

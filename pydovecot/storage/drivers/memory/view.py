@@ -27,7 +27,7 @@ class MemoryView:
     ) -> None:
         self._mailbox, self._resolve = mailbox, resolve
         self.name, self.readonly = name, readonly
-        self._keep_recent = keep_recent
+        self._keep_recent = keep_recent or readonly
         self._uids: array[int] = array("L", mailbox.mails)
         self._told: dict[int, State] = {uid: _state(mail) for uid, mail in mailbox.mails.items()}
         self._rows: dict[int, Mail] = dict(mailbox.mails)
