@@ -3,9 +3,9 @@
 from typing import Final
 
 from pydovecot.mime import envelope, header, params
-from pydovecot.mime.quote import string
+from pydovecot.mime.quote import one_line, string
 from pydovecot.mime.scanner import REPLACEMENT
-from pydovecot.mime.structure import IS_MIME, MULTIPART, OVERFLOW, RFC822, TEXT, Fields, Part
+from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
 _PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
@@ -74,7 +74,12 @@ class _Content:
         elif name == b"language":
             self.language = self.language or params.languages(value)
         elif name in _TEXTS and name not in self.texts:
-            self.texts[name] = string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
+            self.texts[name] = string(one_line(value).replace(b"\0", REPLACEMENT))
+
+    def claims_parts(self) -> bool:
+        """True for the types that have parts inside."""
+        kind = (self.kind or b"").lower()
+        return kind == b"multipart" or (kind == b"message" and self.subtype.lower() == b"rfc822")
 
     def text(self, name: bytes) -> bytes:
         """A Content-… field that is shown as it is, or NIL."""
@@ -107,7 +112,8 @@ def _render_single(part: Part, content: _Content, message: bytes, extended: bool
     text = False
     if part.flags & RFC822:
         kind = b'"message" "rfc822"'
-    elif part.flags & OVERFLOW:
+    elif content.claims_parts():
+        # Cut short, or nested too deeply.
         kind = b'"application" "octet-stream"'
     elif content.kind is None:
         text = True

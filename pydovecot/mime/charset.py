@@ -43,7 +43,7 @@ def lookup(name: bytes) -> str | None:
     text = _ALIASES.get(text, text)
     try:
         found = codecs.lookup(text)
-        b"".decode(found.name)
+        bytes(4).decode(found.name, "replace")  # raises for rot13, base64 …
     except (LookupError, UnicodeError, ValueError):
         return None
     return None if found.name in _NOT_CHARSETS else found.name

@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Final
 
 from pydovecot.mime import address, header
-from pydovecot.mime.quote import nstring, readable, string
+from pydovecot.mime.quote import nstring, one_line, readable, string
 from pydovecot.mime.scanner import REPLACEMENT
 
 MAX_CACHED_VALUE: Final = 512  # longer address lists are seldom seen twice
@@ -46,7 +46,7 @@ def from_fields(fields: "list[tuple[bytes, bytes]]") -> bytes:
 
 
 def _text(value: bytes | None) -> bytes:
-    return b"NIL" if value is None else string(value.translate(None, b"\r\n").replace(b"\0", REPLACEMENT))
+    return b"NIL" if value is None else string(one_line(value).replace(b"\0", REPLACEMENT))
 
 
 def _subject(value: bytes | None) -> bytes:

@@ -7,6 +7,8 @@ _PLAIN: Final = re.compile(rb'[^"\\\r\n\x80-\xff]*')
 _QUOTABLE: Final = re.compile(rb"[^\r\n\x80-\xff]*")
 _SPECIAL: Final = re.compile(rb'(["\\])')
 _READABLE: Final = re.compile(rb'[^"\\\r\n\t\x00\x80-\xff]*')
+_FOLDING: Final = re.compile(rb"[\r\n]+(?=[ \t]|\Z)")
+_OTHER_LINE_END: Final = re.compile(rb"[\r\n]+")
 _BLANKS: Final = re.compile(rb"[ \t]+")
 # More escapes than this and a literal is shorter (Dovecot's threshold).
 MAX_ESCAPES: Final = 4
@@ -26,11 +28,18 @@ def nstring(text: bytes | None) -> bytes:
     return b"NIL" if text is None else string(text)
 
 
+def one_line(text: bytes) -> bytes:
+    """Without line ends: those of folding go, others become a blank."""
+    if b"\n" not in text and b"\r" not in text:
+        return text
+    return _OTHER_LINE_END.sub(b" ", _FOLDING.sub(b"", text))
+
+
 def readable(text: bytes) -> bytes:
     """A string for people to read (subjects and names): line ends go, runs of blanks become one blank."""
     if _READABLE.fullmatch(text) and b"  " not in text and text[:1] != b" " and text[-1:] != b" ":
         return b'"' + text + b'"'
-    changed = _BLANKS.sub(b" ", text.translate(None, b"\r\n"))
+    changed = _BLANKS.sub(b" ", one_line(text))
     bare = changed.strip(b" ")
     if not bare:
         return b'""'

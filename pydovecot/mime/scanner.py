@@ -163,7 +163,7 @@ class Scanner:
                 return self.skip_ws()
             if char == 0x0A:
                 # Folding inside quotes: the line end goes, its white space stays.
-                if pos + 1 >= self.end:
+                if _WS.fullmatch(data, pos):
                     break
                 text = data[start:at]
                 out.append(self._shown(text[:-1] if text.endswith(b"\r") else text))
@@ -217,7 +217,8 @@ class Scanner:
         while (stop := _LITERAL_STOP.search(data, pos)) is not None:
             pos = stop.end()
             if data[pos - 1] == 0x5D:
-                out.append(self._shown(data[start:pos]))
+                # Folding inside: the line end goes.
+                out.append(self._shown(data[start:pos]).replace(b"\r\n", b"").replace(b"\n", b""))
                 self.pos = pos
                 return self.skip_ws()
             if data[pos - 1] == 0x5B:

@@ -68,7 +68,9 @@ def extract(message: bytes, root: Part | None, section: Section) -> bytes | None
     if what is Text.HEADER:
         return wire(message[inner.start : inner.body])
     # Dovecot looks for fields up to an empty line, even if a boundary cut the header short before it.
-    return wire(_filtered(message[inner.start : header.end(message, inner.start)], what, section.fields))
+    return _crlf_lines(
+        _filtered(message[inner.start : header.end(message, inner.start)], what, section.fields)
+    )
 
 
 def _of_message(message: bytes, what: Text, fields: tuple[bytes, ...]) -> bytes | None:
@@ -85,12 +87,17 @@ def _of_message(message: bytes, what: Text, fields: tuple[bytes, ...]) -> bytes 
     if what is Text.HEADER_FIELDS and not _ENDED.search(found):
         # A header that the message's end cut off: Dovecot adds the empty line here, but not for .NOT.
         found += b"\n" if found.endswith(b"\n") or not found else b"\n\n"
-    return wire(found)
+    return _crlf_lines(found)
 
 
 def fields_of(block: bytes, names: tuple[bytes, ...], exclude: bool = False) -> bytes:
     """HEADER.FIELDS (or with `exclude` HEADER.FIELDS.NOT) of one header block, CRLF."""
-    return wire(_filtered(block, Text.HEADER_FIELDS_NOT if exclude else Text.HEADER_FIELDS, names))
+    return _crlf_lines(_filtered(block, Text.HEADER_FIELDS_NOT if exclude else Text.HEADER_FIELDS, names))
+
+
+def _crlf_lines(block: bytes) -> bytes:
+    """As `wire`, for lines whose CR has been taken off: a CR that is left is none of the line end."""
+    return block.replace(b"\n", b"\r\n").replace(b"\0", b"\x80")
 
 
 def _filtered(block: bytes, what: Text, names: tuple[bytes, ...]) -> bytes:

@@ -14,7 +14,6 @@ TEXT: Final = 0x02
 MULTIPART: Final = 0x04
 DIGEST: Final = 0x08
 RFC822: Final = 0x10
-OVERFLOW: Final = 0x20  # nested too deeply: an opaque part
 
 MAX_NESTED_PARTS: Final = 100  # Dovecot: MESSAGE_PARSER_DEFAULT_MAX_NESTED_MIME_PARTS
 MAX_TOTAL_PARTS: Final = 10000  # Dovecot: MESSAGE_PARSER_DEFAULT_MAX_TOTAL_MIME_PARTS
@@ -296,7 +295,8 @@ class _Parser:
 
 
 def _overflow(part: Part) -> None:
-    part.flags = part.flags & ~(RFC822 | MULTIPART | DIGEST) | OVERFLOW
+    """Nested too deeply: what is inside stays opaque."""
+    part.flags &= ~(RFC822 | MULTIPART | DIGEST)
 
 
 def _measure(message: bytes, root: Part) -> None:

@@ -1,5 +1,6 @@
 """What IMAP asks of one message, and what pydovecot.mime answers: the same words that Dovecot would send."""
 
+import re
 from collections.abc import Iterator
 
 from pydovecot.mime import bodystructure, envelope, section, structure
@@ -11,6 +12,7 @@ FIELDS = (b"FROM", b"SUBJECT", b"CONTENT-TYPE", b"NOCOLON", b"X-FOO")
 MAX_SIBLINGS = 6
 MAX_SECTIONS = 120
 MAX_DEPTH = 3
+BARE_CR = re.compile(rb"\r(?!\n)")
 
 
 def structure_answer(message: bytes) -> bytes:
@@ -62,7 +64,12 @@ def sections_question(message: bytes) -> bytes:
 
 
 def partials(message: bytes) -> list[tuple[int, int]]:
-    """Offsets and lengths around the edges of the CRLF form."""
+    """Offsets and lengths around the edges of the CRLF form.
+
+    Dovecot 2.3.19 miscounts, or ends, when it skips over a CR without LF.
+    """
+    if BARE_CR.search(message):
+        return [(0, 10)]
     size = len(section.crlf(message))
     return [(0, 10), (max(0, size - 7), 100), (size + 1, 5), (size // 2, 1)]
 
