@@ -87,6 +87,11 @@ class AuthClient(asyncio.Protocol):
         return self._core.handshake.server_pid
 
     @property
+    def connect_uid(self) -> int:
+        """CUID: with `server_pid` it makes the challenge of an APOP greeting."""
+        return self._core.handshake.connect_uid
+
+    @property
     def cookie(self) -> bytes:
         """The 16 bytes that prove to the auth process that a mail worker's REQUEST comes by way of us."""
         return self._core.handshake.cookie

@@ -38,7 +38,7 @@ def test_we_know_dovecots_schemes() -> None:
 @pytest.mark.parametrize("name", [*NAMES, *ENCODED])
 def test_ours_verifies_dovecots(name: str) -> None:
     if name == "PLAIN-TRUNC":
-        stored = "{PLAIN-TRUNC}3-pä".encode() + b"xyz"[:0]
+        stored = "{PLAIN-TRUNC}3-pä".encode()
     else:
         stored = doveadm_pw("-s", name, "-p", PASSWORD, "-u", USER).encode()
     parsed = schemes.parse(stored, "CRYPT")
@@ -56,8 +56,10 @@ def test_dovecot_verifies_ours(name: str) -> None:
 
 @pytest.mark.parametrize(
     "stored",
-    ["{SHA}x", "{SHA}xxxx", "{PBKDF2}zzz", "{SCRAM-SHA-1}zzz", "{SSHA}YWJj", "{MD5}y", "{BLF-CRYPT}!"]
-    + ["{PLAIN-MD5}!", "{PLAIN-TRUNC}abc"],
+    [
+        *("{SHA}x", "{SHA}xxxx", "{PBKDF2}zzz", "{SCRAM-SHA-1}zzz", "{SSHA}YWJj"),
+        *("{MD5}y", "{BLF-CRYPT}!", "{PLAIN-MD5}!", "{PLAIN-TRUNC}abc"),
+    ],
 )
 def test_the_same_words_for_broken_passwords(stored: str) -> None:
     theirs = subprocess.run(

@@ -55,7 +55,7 @@ def test_broken_passwords_are_refused_not_raised(name: str) -> None:
 @pytest.mark.parametrize("encoding", ["HEX", "B64", "BASE64"])
 def test_binary_schemes_take_both_encodings(name: str, encoding: str) -> None:
     text = schemes.generate(f"{name}.{encoding}", b"x", user="u", random=os.urandom)
-    assert text.startswith("{%s.%s}" % (name, encoding))
+    assert text.startswith(f"{{{name}.{encoding}}}")
     assert schemes.verify(schemes.parse(text.encode(), "PLAIN"), b"x", "u")
 
 
