@@ -156,18 +156,26 @@ class _Stream:
             self._mail.set_title(title)
 
     def _send(self, chunks: Iterable[bytes]) -> None:
-        """Write answers; small ones together."""
+        """Write answers: small ones together, large ones without another copy."""
         waiting: list[bytes] = []
         size = 0
         for chunk in chunks:
+            if len(chunk) >= SEND_BYTES:
+                self._flush(waiting)
+                self._write(chunk)
+                size = 0
+                continue
             waiting.append(chunk)
             size += len(chunk)
             if size >= SEND_BYTES:
-                self._write(b"".join(waiting) if len(waiting) > 1 else chunk)
-                waiting.clear()
+                self._flush(waiting)
                 size = 0
+        self._flush(waiting)
+
+    def _flush(self, waiting: list[bytes]) -> None:
         if waiting:
-            self._write(b"".join(waiting))
+            self._write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+            waiting.clear()
 
     def _write(self, data: bytes) -> None:
         """All of it; the timeout is for each piece the client takes, so a slow line is no dead one."""
