@@ -67,7 +67,7 @@ class PassdbSettings(Settings):
     @property
     def passes(self) -> bool:
         """The setting `pass`."""
-        return bool(self._values["pass"])
+        return bool(self.value("pass"))
 
 
 class UserdbSettings(Settings):

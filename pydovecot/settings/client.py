@@ -9,7 +9,8 @@ from typing import Final
 
 from pydovecot.base.tabescape import escape_text, unescape_text
 from pydovecot.settings.errors import ConfigError
-from pydovecot.settings.wire import ServiceSettings
+from pydovecot.settings.parser import parse
+from pydovecot.settings.wire import ServiceSettings, render
 
 TIMEOUT_SECS: Final = 30.0  # the config process may be starting, or parsing
 MAX_ANSWER: Final = 64 * 2**20
@@ -32,6 +33,14 @@ def fetch(path: str, *, service: str, protocol: str = "", timeout: float = TIMEO
         text = f"Error reading configuration: net_connect_unix({path}) failed: {reason}"
         raise ConfigError(text=text) from exc
     return parse_answer(answer)
+
+
+def from_file(path: str, *, service: str, protocol: str = "") -> ServiceSettings:
+    """The same without a config service, read from the file itself: for programs started by hand.
+
+    Raises ConfigError. The caller must be allowed to read the file, and the keys that it needs.
+    """
+    return ServiceSettings(render(parse(path, expand=True), service, protocol, filters=True))
 
 
 def parse_answer(answer: bytes) -> ServiceSettings:

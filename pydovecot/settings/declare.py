@@ -17,7 +17,7 @@ A default may be text as in dovecot.conf or the value itself. Times are seconds 
 sizes bytes. `since` is the first Dovecot version that knows the setting, `hidden` leaves it out of samples.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, overload
 
 from pydovecot.settings import kinds
@@ -80,7 +80,8 @@ class Setting(Generic[T]):
     def __get__(self, instance: "Settings | None", owner: type) -> "Setting[T] | T":
         if instance is None:
             return self
-        value: T = instance._values[self.name]
+        # Only what differs is kept in an instance: a fork that copies no defaults touches fewer pages.
+        value: T = instance._values.get(self.name, self.default_value)
         return value
 
     def normal(self, text: str) -> str:
@@ -106,7 +107,7 @@ class Nested(Generic[N]):
     def __get__(self, instance: "Settings | None", owner: type) -> "Nested[N] | tuple[N, ...]":
         if instance is None:
             return self
-        value: tuple[N, ...] = instance._values[self.name]
+        value: tuple[N, ...] = instance._values.get(self.name, ())
         return value
 
 
@@ -143,7 +144,7 @@ class Settings:
         unknown = values.keys() - self._defaults.keys()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no setting {', '.join(sorted(unknown))}")
-        self._values = {**self._defaults, **values}
+        self._values = values
         if section_name:
             self.section_name = section_name
 
@@ -156,7 +157,7 @@ class Settings:
     ) -> Self:
         """An instance of texts as in dovecot.conf; keys that this class does not declare are ignored."""
         self = cls.__new__(cls)
-        values = cls._defaults.copy()
+        values: dict[str, Any] = {}
         declared = cls.declared
         for name, text in texts.items():
             setting = declared.get(name)
@@ -169,9 +170,17 @@ class Settings:
             self.section_name = section_name
         return self
 
+    def value(self, name: str) -> Any:
+        """The value of a setting whose name is no identifier of Python (`pass`)."""
+        return self._values.get(name, self._defaults[name])
+
     def texts(self) -> dict[str, str]:
         """All values as text, in the order of declaration."""
-        return {name: setting.show(self._values[name]) for name, setting in self.declared.items()}
+        return {name: setting.show(value) for name, setting, value in self._items()}
+
+    def _items(self) -> Iterator[tuple[str, Setting[Any], Any]]:
+        for name, setting in self.declared.items():
+            yield name, setting, self._values.get(name, setting.default_value)
 
     def replace(self, **values: Any) -> Self:
         """A copy with other values."""
@@ -183,16 +192,16 @@ class Settings:
             isinstance(other, Settings)
             and type(self) is type(other)
             and self.section_name == other.section_name
-            and self._values == other._values
+            and {**self._defaults, **self._values} == {**self._defaults, **other._values}
         )
 
     def __hash__(self) -> int:
         return hash((type(self), self.section_name))
 
     def __repr__(self) -> str:
-        changed = {key: value for key, value in self._values.items() if value != self._defaults[key]}
+        changed = sorted(key for key, value in self._values.items() if value != self._defaults[key])
         # Values may be passwords (dict URIs, ssl_key_password): only names are shown.
-        return f"{type(self).__name__}({', '.join(sorted(changed))})"
+        return f"{type(self).__name__}({', '.join(changed)})"
 
 
 def boolean(default: bool | str, *, doc: str, since: str = "2.0", hidden: bool = False) -> Setting[bool]:

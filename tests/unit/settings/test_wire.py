@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pydovecot.services.config.requests import ProtocolError, Requests
-from pydovecot.settings.client import fetch, parse_answer
+from pydovecot.settings.client import fetch, from_file, parse_answer
 from pydovecot.settings.declare import Settings, boolean, nested, string, strvar, uint
 from pydovecot.settings.errors import ConfigError
 from pydovecot.settings.parser import parse
@@ -209,6 +209,11 @@ def test_errors_travel(tree: Tree, tmp_path: Path) -> None:
     answer = requests.feed(b"VERSION\tconfig\t2\t0\nREQ\tmodule=imap-login\tservice=imap\n")
     with pytest.raises(ConfigError, match="ssl_key: Can't open file"):
         parse_answer(answer)
+
+
+def test_without_a_config_service_the_file_is_read(tree: Tree) -> None:
+    view = from_file(tree.path, service="imap", protocol="imap").view
+    assert view.get(MailSettings).mail_max_userip_connections == 20
 
 
 def test_a_broken_answer_is_an_error() -> None:
