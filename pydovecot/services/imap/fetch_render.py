@@ -15,7 +15,8 @@ from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, 
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import Column, ExpungedError, Message, View
 
-ROWS_A_CHUNK: Final = 1000
+ROWS_A_CHUNK: Final = 1000  # about 50 kB of FLAGS
+LARGE_ROWS_A_CHUNK: Final = 100  # with headers or structures in them: some kB each, and some are huge
 MESSAGES_A_BATCH: Final = 64  # marked \Seen together: what is sent about as soon as it is marked
 JOIN_BELOW: Final = 65536  # larger contents go out without another copy
 FLUSH_AT: Final = 65536
@@ -58,11 +59,12 @@ class Plan:
         form = b"* %%d FETCH (%b)\r\n" % b" ".join(map(_form, items))
         rows = self._guarded(self._view.rows(seqs, columns))
         render = form.__mod__
+        chunk_rows = LARGE_ROWS_A_CHUNK if self._content else ROWS_A_CHUNK
         if not any(isinstance(item, ContentItem) or item.column in self._convert for item in items):
-            while chunk := b"".join(map(render, islice(rows, ROWS_A_CHUNK))):
+            while chunk := b"".join(map(render, islice(rows, chunk_rows))):
                 yield chunk
             return
-        while some := list(islice(rows, ROWS_A_CHUNK)):
+        while some := list(islice(rows, chunk_rows)):
             values = zip(*some, strict=True)
             shown: list[Iterable[Any]] = [next(values)]
             for item, column in zip(items, values, strict=True):
