@@ -1,6 +1,7 @@
 """BODY and BODYSTRUCTURE as IMAP sends them. RFC 3501 7.4.2."""
 
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from pydovecot.mime import envelope, header, params
 from pydovecot.mime.quote import one_line, string
@@ -8,6 +9,7 @@ from pydovecot.mime.scanner import REPLACEMENT
 from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
+MAX_CACHED_VALUES: Final = 400  # octets of field values; longer ones are seldom seen twice
 _PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
 _TEXTS: Final = frozenset((b"id", b"description", b"location", b"md5"))
 _PLAIN_PARAMS: Final[tuple[list[tuple[bytes, bytes]], ...]] = ([], [(b"charset", b"us-ascii")])
@@ -17,15 +19,69 @@ _EMPTY_BODYSTRUCTURE: Final = _EMPTY_BODY[:-1] + b" NIL NIL NIL NIL)"
 
 def render(part: Part, message: bytes, extended: bool) -> bytes:
     """The parenthesised BODY (or with `extended` BODYSTRUCTURE) of a parsed message."""
-    fields = part.fields
-    if fields is None:
-        fields = header.interesting(message[part.start : part.body])
-    content = _Content(fields, bool(part.flags & IS_MIME))
-    if content.is_plain_7bit() and part.flags & TEXT:
+    return render_both(part, message)[extended]
+
+
+def render_both(part: Part, message: bytes) -> tuple[bytes, bytes]:
+    """BODY and BODYSTRUCTURE of a parsed message."""
+    look = _look_of(part, message)
+    if look.plain and part.flags & TEXT:
         # Dovecot keeps only a flag for these, so the sender's spelling is lost.
-        tail = b" NIL NIL NIL NIL)" if extended else b")"
-        return b"%b %d %d%b" % (_PLAIN_7BIT, part.body_virtual, part.body_lines, tail)
-    return b"(" + _render(part, message, extended) + b")"
+        text = b"%b %d %d" % (_PLAIN_7BIT, part.body_virtual, part.body_lines)
+        return text + b")", text + b" NIL NIL NIL NIL)"
+    return _render(part, message, look)
+
+
+class _Look(NamedTuple):
+    """What the Content-… fields alone give: the words before a part's size or type, and those at the end."""
+
+    text: bool  # text/…: lines are told
+    plain: bool  # nothing but defaults
+    front: bytes
+    tail: bytes  # BODYSTRUCTURE only
+
+
+def _fields_of(part: Part, message: bytes) -> Fields:
+    return header.interesting(message[part.start : part.body]) if part.fields is None else part.fields
+
+
+def _look_of(part: Part, message: bytes) -> _Look:
+    fields = tuple([field for field in _fields_of(part, message) if field[0][:8] == b"content-"])
+    flags = part.flags & (IS_MIME | MULTIPART | RFC822)
+    if sum([len(field[1]) for field in fields]) <= MAX_CACHED_VALUES:
+        return _look_cached(fields, flags)
+    return _look(fields, flags)
+
+
+def _look(fields: tuple[tuple[bytes, bytes], ...], flags: int) -> _Look:
+    content = _Content(fields, bool(flags & IS_MIME))
+    if flags & MULTIPART:
+        tail = b" " + _params(content.params, False) + _common(content)
+        return _Look(False, False, string(content.subtype), tail)
+    text = False
+    if flags & RFC822:
+        kind = b'"message" "rfc822"'
+    elif content.claims_parts():
+        # Cut short, or nested too deeply.
+        kind = b'"application" "octet-stream"'
+    elif content.kind is None:
+        text = True
+        kind = b'"text" "plain"'
+    else:
+        text = content.kind.lower() == b"text"
+        kind = string(content.kind) + b" " + string(content.subtype)
+    front = b"%b %b %b %b %b" % (
+        kind,
+        _params(content.params, text),
+        content.text(b"id"),
+        content.text(b"description"),
+        b'"7bit"' if content.encoding is None else string(content.encoding),
+    )
+    return _Look(text, content.is_plain_7bit(), front, b" " + content.text(b"md5") + _common(content))
+
+
+# Most mail says the same few things.
+_look_cached = lru_cache(maxsize=1024)(_look)
 
 
 class _Content:
@@ -33,7 +89,7 @@ class _Content:
 
     __slots__ = ("disposition", "encoding", "kind", "language", "params", "subtype", "texts")
 
-    def __init__(self, fields: Fields, mime: bool) -> None:
+    def __init__(self, fields: tuple[tuple[bytes, bytes], ...], mime: bool) -> None:
         self.kind: bytes | None = None
         self.subtype = b""
         self.params: params.Params = ()
@@ -43,8 +99,7 @@ class _Content:
         self.language: list[bytes] = []
         if mime:
             for name, value in fields:
-                if name.startswith(b"content-"):
-                    self._take(name[8:], value)
+                self._take(name[8:], value)
 
     def is_plain_7bit(self) -> bool:
         """True when there is nothing to say but the defaults."""
@@ -86,68 +141,28 @@ class _Content:
         return self.texts.get(name, b"NIL")
 
 
-def _render(part: Part, message: bytes, extended: bool) -> bytes:
-    fields = part.fields
-    if fields is None:
-        fields = header.interesting(message[part.start : part.body])
-    content = _Content(fields, bool(part.flags & IS_MIME))
+def _render(part: Part, message: bytes, look: _Look) -> tuple[bytes, bytes]:
+    body = extended = look.front
     if part.flags & MULTIPART:
-        return _render_multipart(part, content, message, extended)
-    return _render_single(part, content, message, extended)
-
-
-def _render_multipart(part: Part, content: _Content, message: bytes, extended: bool) -> bytes:
-    if part.children:
-        inner = b"".join([b"(" + _render(child, message, extended) + b")" for child in part.children])
-    else:
-        # RFC 3501 has no multipart without parts.
-        inner = _EMPTY_BODYSTRUCTURE if extended else _EMPTY_BODY
-    out = inner + b" " + string(content.subtype)
-    if extended:
-        out += b" " + _params(content.params, False) + _common(content)
-    return out
-
-
-def _render_single(part: Part, content: _Content, message: bytes, extended: bool) -> bytes:
-    text = False
-    if part.flags & RFC822:
-        kind = b'"message" "rfc822"'
-    elif content.claims_parts():
-        # Cut short, or nested too deeply.
-        kind = b'"application" "octet-stream"'
-    elif content.kind is None:
-        text = True
-        kind = b'"text" "plain"'
-    else:
-        text = content.kind.lower() == b"text"
-        kind = string(content.kind) + b" " + string(content.subtype)
-    out = b"%b %b %b %b %b %d" % (
-        kind,
-        _params(content.params, text),
-        content.text(b"id"),
-        content.text(b"description"),
-        b'"7bit"' if content.encoding is None else string(content.encoding),
-        part.body_virtual,
-    )
-    if text:
-        out += b" %d" % part.body_lines
+        if part.children:
+            pairs = [_render(child, message, _look_of(child, message)) for child in part.children]
+            body = b"%b %b" % (b"".join([pair[0] for pair in pairs]), body)
+            extended = b"%b %b" % (b"".join([pair[1] for pair in pairs]), extended)
+        else:
+            # RFC 3501 has no multipart without parts.
+            body = _EMPTY_BODY + b" " + body
+            extended = _EMPTY_BODYSTRUCTURE + b" " + extended
+    elif look.text:
+        body = extended = b"%b %d %d" % (body, part.body_virtual, part.body_lines)
     elif part.flags & RFC822:
-        out += _inner_message(part, message, extended)
-    if extended:
-        out += b" " + content.text(b"md5") + _common(content)
-    return out
-
-
-def _inner_message(part: Part, message: bytes, extended: bool) -> bytes:
-    child = part.children[0]
-    fields = child.fields
-    if fields is None:
-        fields = header.interesting(message[child.start : child.body])
-    return b" (%b) (%b) %d" % (
-        envelope.from_fields(fields),
-        _render(child, message, extended),
-        part.body_lines,
-    )
+        child = part.children[0]
+        inner = _render(child, message, _look_of(child, message))
+        outside = b"%b %d (%b) " % (body, part.body_virtual, envelope.from_fields(_fields_of(child, message)))
+        body = b"%b%b %d" % (outside, inner[0], part.body_lines)
+        extended = b"%b%b %d" % (outside, inner[1], part.body_lines)
+    else:
+        body = extended = b"%b %d" % (body, part.body_virtual)
+    return b"(" + body + b")", b"(" + extended + look.tail + b")"
 
 
 def _params(found: params.Params, text: bool) -> bytes:

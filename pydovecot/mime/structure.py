@@ -302,6 +302,12 @@ def _overflow(part: Part) -> None:
 def _measure(message: bytes, root: Part) -> None:
     """Count lines and CRLF sizes of every part. Every stretch of the message is counted once."""
     crlf = b"\r\n" in message
+    if not root.children and not crlf:
+        root.header_lines = message.count(b"\n", 0, root.body)
+        root.body_lines = message.count(b"\n", root.body)
+        root.header_virtual = root.body + root.header_lines
+        root.body_virtual = root.end - root.body + root.body_lines
+        return
     stack = [(root, False)]
     while stack:
         part, done = stack.pop()

@@ -27,12 +27,13 @@ def of(message: bytes) -> Summary:
     fields = root.fields
     assert fields is not None
     sent, sent_day = sent_of(fields)
+    body, extended = bodystructure.render_both(root, message)
     return Summary(
         root,
         root.header_virtual + root.body_virtual,
         b"(" + envelope.from_fields(fields) + b")",
-        bodystructure.render(root, message, False),
-        bodystructure.render(root, message, True),
+        body,
+        extended,
         sent,
         sent_day,
     )
