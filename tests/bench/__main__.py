@@ -1,10 +1,10 @@
 """`python -m tests.bench`: workload by workload, wall and CPU seconds of both servers, and the ratio.
 
-    --only login,fetch    some workloads (--list names them)
-    --messages 50000      size of the large mailbox
-    --quick               small mailbox, few repetitions: shows that it works, proves nothing
-    --corpus FOLDER       real messages instead of generated ones
-    --server ours         one server only
+--only login,fetch    some workloads (--list names them)
+--messages 50000      size of the large mailbox
+--quick               small mailbox, few repetitions: shows that it works, proves nothing
+--corpus FOLDER       real messages instead of generated ones
+--server ours         one server only
 """
 
 import argparse
@@ -131,9 +131,7 @@ def run(names: Sequence[str], only: Sequence[str], library: Library, messages: i
     return int(failed)
 
 
-def _bench(
-    name: str, server: Measured, library: Library, messages: int, scale: float, table: Table
-) -> Bench:
+def _bench(name: str, server: Measured, library: Library, messages: int, scale: float, table: Table) -> Bench:
     root = server.master_pid
 
     @contextmanager

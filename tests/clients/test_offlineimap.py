@@ -27,9 +27,7 @@ def offlineimap(account: Account, cwd: Path, tls: bool) -> None:
 
 def without_header(body: bytes) -> bytes:
     """offlineimap adds X-OfflineIMAP to what it uploads to servers without UIDPLUS."""
-    return b"".join(
-        line for line in body.splitlines(keepends=True) if not line.startswith(b"X-OfflineIMAP:")
-    )
+    return b"".join(line for line in body.splitlines(keepends=True) if not line.startswith(b"X-OfflineIMAP:"))
 
 
 @pytest.mark.slow

@@ -12,14 +12,14 @@ import random
 from collections.abc import Iterator
 from email.utils import formatdate
 
-_WORDS = (
-    "harbour", "lantern", "meadow", "copper", "ticket", "window", "engine", "valley", "pencil", "orbit",
-    "kettle", "marble", "thunder", "garden", "signal", "bridge", "walnut", "ribbon", "cellar", "summit",
-    "anchor", "basket", "candle", "desert", "ember", "feather", "glacier", "hammer", "island", "jacket",
-    "kernel", "ladder", "mirror", "needle", "oyster", "pepper", "quarry", "rocket", "saddle", "tunnel",
-    "umbrella", "velvet", "wagon", "yellow", "zephyr", "autumn", "butter", "cloud", "driver", "eleven",
-    "forest", "gravel", "hollow", "insect", "jungle",
+_TEXT = (
+    "harbour lantern meadow copper ticket window engine valley pencil orbit kettle marble thunder "
+    "garden signal bridge walnut ribbon cellar summit anchor basket candle desert ember feather "
+    "glacier hammer island jacket kernel ladder mirror needle oyster pepper quarry rocket saddle "
+    "tunnel umbrella velvet wagon yellow zephyr autumn butter cloud driver eleven forest gravel "
+    "hollow insect jungle"
 )
+_WORDS = tuple(_TEXT.split())
 _NAMES = ("Ada Brook", "Boris Kant", "Chiara Luz", "Dmitri Orlov", "Eve Stone", "Fatma Kaya", "Gustav Holm")
 _ACCENTS = ("Łódź", "naïve", "façade", "Größe", "señor", "Привет", "東京")
 EPOCH = 1_600_000_000
@@ -44,8 +44,15 @@ class Generator:
         """The next message, CRLF line ends."""
         self._number += 1
         kinds = (
-            self._plain, self._plain, self._plain, self._alternative, self._attachment, self._quoted,
-            self._eight_bit, self._nested, self._odd,
+            self._plain,
+            self._plain,
+            self._plain,
+            self._alternative,
+            self._attachment,
+            self._quoted,
+            self._eight_bit,
+            self._nested,
+            self._odd,
         )
         kind = self._random.choices(kinds, weights=(6, 4, 4, 4, 3, 2, 1, 1, 1))[0]
         return kind()
@@ -54,11 +61,15 @@ class Generator:
         """A message with one base64 attachment of about `size` octets."""
         blob = self._random.randbytes(size * 57 // 78)
         part = base64.encodebytes(blob).replace(b"\n", b"\r\n")
-        return self._multipart("mixed", [
-            b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.paragraph(3).encode(),
-            b"Content-Type: application/octet-stream; name=big.bin\r\nContent-Transfer-Encoding: base64\r\n"
-            b"Content-Disposition: attachment; filename=big.bin\r\n\r\n" + part,
-        ])
+        return self._multipart(
+            "mixed",
+            [
+                b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.paragraph(3).encode(),
+                b"Content-Type: application/octet-stream; name=big.bin\r\n"
+                b"Content-Transfer-Encoding: base64\r\n"
+                b"Content-Disposition: attachment; filename=big.bin\r\n\r\n" + part,
+            ],
+        )
 
     def _head(self, *, subject: str | None = None) -> bytes:
         sender, target = self._random.sample(_NAMES, 2)
@@ -112,26 +123,35 @@ class Generator:
         text = self.paragraph(self._random.randrange(3, 20))
         rows = "".join(f"<p>{line}</p>\r\n" for line in text.splitlines())
         html = f"<html><body>\r\n{rows}</body></html>\r\n"
-        return self._multipart("alternative", [
-            b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + text.encode(),
-            b"Content-Type: text/html; charset=us-ascii\r\n\r\n" + html.encode(),
-        ])
+        return self._multipart(
+            "alternative",
+            [
+                b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + text.encode(),
+                b"Content-Type: text/html; charset=us-ascii\r\n\r\n" + html.encode(),
+            ],
+        )
 
     def _attachment(self) -> bytes:
         blob = self._random.randbytes(self._random.randrange(2_000, 20_000))
         name = f"{self._random.choice(_WORDS)}.pdf"
-        return self._multipart("mixed", [
-            b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.paragraph(4).encode(),
-            f'Content-Type: application/pdf; name="{name}"\r\nContent-Transfer-Encoding: base64\r\n'
-            f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'.encode()
-            + base64.encodebytes(blob).replace(b"\n", b"\r\n"),
-        ])
+        return self._multipart(
+            "mixed",
+            [
+                b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + self.paragraph(4).encode(),
+                f'Content-Type: application/pdf; name="{name}"\r\nContent-Transfer-Encoding: base64\r\n'
+                f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'.encode()
+                + base64.encodebytes(blob).replace(b"\n", b"\r\n"),
+            ],
+        )
 
     def _nested(self) -> bytes:
-        return self._multipart("mixed", [
-            b"Content-Type: text/plain\r\n\r\n" + self.paragraph(2).encode(),
-            b"Content-Type: message/rfc822\r\n\r\n" + self._alternative(),
-        ])
+        return self._multipart(
+            "mixed",
+            [
+                b"Content-Type: text/plain\r\n\r\n" + self.paragraph(2).encode(),
+                b"Content-Type: message/rfc822\r\n\r\n" + self._alternative(),
+            ],
+        )
 
     def _odd(self) -> bytes:
         """Things that break naive code: dots at line starts, a long line, an empty body, no Date."""

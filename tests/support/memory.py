@@ -10,6 +10,8 @@ from typing import Protocol
 from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.model.flags import FLAG_BY_NAME, NO_FLAGS, FlagSet
+from pydovecot.services.imap.build import make_session
+from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.pop3.connection import Pop3Connection
 from pydovecot.services.pop3.session import Session as Pop3Session
 from pydovecot.services.pop3.settings import Pop3Settings
@@ -137,9 +139,7 @@ class MemoryHarness:
         return MemoryConnection(pump, self._cut, lambda: (), end)
 
     def _open_imap(self) -> MemoryConnection:
-        from pydovecot.services.imap.build import make_session
 
-        from pydovecot.services.imap.connection import ImapConnection
 
         store = open_store(self.user, self.view)
         pump = ImapConnection(make_session(store, self.view, self.event, self.user.username))

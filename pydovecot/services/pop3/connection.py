@@ -1,9 +1,9 @@
 """The conversation with one client: bytes in, chunks of answers out; no socket, no clock of its own.
 
-    connection = Pop3Connection(open_session, settings, event)
-    for chunk in connection.start(): send(chunk)
-    while not connection.closed: for chunk in connection.feed(recv()): send(chunk)
-    connection.close("Connection closed")
+connection = Pop3Connection(open_session, settings, event)
+for chunk in connection.start(): send(chunk)
+while not connection.closed: for chunk in connection.feed(recv()): send(chunk)
+connection.close("Connection closed")
 """
 
 from collections.abc import Callable, Iterator

@@ -17,8 +17,16 @@ _VARIABLE: Final = re.compile(r"%(?P<mods>[A-Z0-9.\-]*)(?P<name>[vufgm%])")
 _XUIDL: Final = re.compile(rb"^X-UIDL:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 
 # How a variable with these modifiers is written for str % tuple; others take the long way.
-_PRINTF: Final = {("08X", "u"): "%08x", ("08X", "v"): "%08x", ("", "u"): "%d", ("", "v"): "%d",
-                  ("X", "u"): "%x", ("X", "v"): "%x", ("", "f"): "%s", ("", "g"): "%s"}
+_PRINTF: Final = {
+    ("08X", "u"): "%08x",
+    ("08X", "v"): "%08x",
+    ("", "u"): "%d",
+    ("", "v"): "%d",
+    ("X", "u"): "%x",
+    ("X", "v"): "%x",
+    ("", "f"): "%s",
+    ("", "g"): "%s",
+}
 _LONG_NAMES: Final = {"u": "uid", "f": "filename", "g": "guid"}
 _COLUMNS: Final = {"u": Column.UID, "f": Column.NAME, "g": Column.GUID}
 
@@ -141,4 +149,3 @@ def _hash(texts: Iterable[str]) -> int:
     for text in texts:
         value ^= zlib.crc32(text.encode("utf-8", "surrogateescape"))
     return value
-
