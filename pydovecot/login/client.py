@@ -10,14 +10,28 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
-from enum import Enum
 from typing import ClassVar, Final
 
 from pydovecot.event.event import Event
 from pydovecot.login import log_line, peer
 from pydovecot.login.handover import HandoverReply
+from pydovecot.login.history import History, Now
 from pydovecot.login.host import AuthRequest, Given, Host
 from pydovecot.login.peer import Peer
+from pydovecot.login.result import (
+    AUTH_ABORTED,
+    AUTH_WAITING,
+    LOGIN_FAILURE,
+    MAX_SESSIONS,
+    NO_LOGIN,
+    PLAINTEXT_DISABLED,
+    PLAINTEXT_MECHANISM,
+    TLS_FIRST,
+    UNSUPPORTED,
+    Bye,
+    Result,
+    of_failure,
+)
 from pydovecot.login.settings import LoginSettings, SslSettings
 from pydovecot.proto.auth.client import Mechanism, Reply, Status
 from pydovecot.settings.view import SettingsView
@@ -28,58 +42,7 @@ MAX_BAD_COMMANDS: Final = 3  # Dovecot: CLIENT_MAX_BAD_COMMANDS
 LOGIN_TIMEOUT_SECS: Final = 180  # Dovecot: CLIENT_LOGIN_TIMEOUT_MSECS
 MAX_NAME_IN_AUTH: Final = 255  # a local_name longer than a DNS name is none
 
-PLAINTEXT_DISABLED: Final = "Plaintext authentication disallowed on non-secure (SSL/TLS) connections."
-PLAINTEXT_EXPOSED: Final = (
-    "Plaintext authentication not allowed without SSL/TLS, but your client did it anyway. "
-    "If anyone was listening, the password was exposed."
-)
-TLS_FIRST: Final = "Authentication not allowed until SSL/TLS is enabled."
-AUTH_FAILED: Final = "Authentication failed."
-AUTH_TEMP_FAILED: Final = "Temporary authentication failure."
-AUTH_WAITING: Final = "Waiting for authentication process to respond.."
-LOGIN_FAILURE: Final = "Internal login failure. Refer to server log for more information."
-MAX_SESSIONS: Final = "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)"
-
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/=]*")
-
-
-class Result(Enum):
-    """How an authentication ended, other than with a session; each protocol has a code for it."""
-
-    FAILED = "failed"
-    REASON = "reason"  # failed, with a text for the user
-    TEMPORARY = "temporary"
-    NOT_AUTHORIZED = "not authorized"
-    LOGIN_DISABLED = "login disabled"
-    PASSWORD_EXPIRED = "password expired"
-    TLS_REQUIRED = "tls required"
-    BAD_MECHANISM = "bad mechanism"
-    BAD_BASE64 = "bad base64"
-    BAD_RESPONSE = "bad response"
-    ABORTED = "aborted"
-    TOO_MANY = "too many sessions"
-
-
-class Bye(Enum):
-    """Why the server closes a connection."""
-
-    TIMEOUT = "timeout"
-    FULL = "full"
-    SHUTDOWN = "shutdown"
-    INTERNAL = "internal"
-
-
-# FAIL code=... of the auth process -> result, and the text when it gives none.
-_FAIL_CODES: Final[Mapping[str, tuple[Result, str]]] = {
-    "authz_fail": (Result.NOT_AUTHORIZED, "Authorization failed"),
-    "user_disabled": (Result.LOGIN_DISABLED, "Account is disabled."),
-    "pass_expired": (Result.PASSWORD_EXPIRED, "Password expired."),
-    "invalid_base64": (Result.BAD_BASE64, "Invalid base64 data"),
-    "login_disabled": (Result.LOGIN_DISABLED, "Login disabled for this user"),
-    "mech_invalid": (Result.BAD_MECHANISM, "Unsupported authentication mechanism."),
-    "mech_ssl_required": (Result.TLS_REQUIRED, "Plaintext authentication disabled."),
-    "anonymous_denied": (Result.FAILED, "Anonymous login denied"),
-}
 
 
 class LoginClient:
@@ -88,12 +51,10 @@ class LoginClient:
     service: ClassVar[str] = ""  # as auth and log know it: "imap"
 
     __slots__ = (
-        "_anonymous", "_attempts", "_auth_id", "_bad_base64", "_buffer", "_comm_failed", "_created",
-        "_finishing", "_first_auth", "_greeted", "_in_auth", "_mechanism", "_pass_expired",
-        "_passdb", "_request", "_retry_aborted", "_session", "_successes", "_unsupported_tried",
-        "_user_disabled", "_waiting_answer", "bad_commands", "closed", "event", "host",
-        "login_settings", "mail_pid", "peer", "secured", "ssl_settings", "starting_tls", "tls",
-        "trusted", "user", "user_fields",
+        "_auth_id", "_buffer", "_finishing", "_greeted", "_history", "_in_auth", "_mechanism",
+        "_passdb", "_request", "_session", "_waiting_answer", "bad_commands", "closed", "event",
+        "host", "login_settings", "mail_pid", "peer", "secured", "ssl_settings", "starting_tls",
+        "tls", "trusted", "user", "user_fields",
     )  # fmt: skip
 
     def __init__(self, host: Host, who: Peer, view: SettingsView, event: Event, *, tls: bool) -> None:
@@ -107,7 +68,7 @@ class LoginClient:
         self.user_fields: Mapping[str, str] = {}
         self.mail_pid = 0
         self._buffer = bytearray()
-        self._created = host.now()
+        self._history = History(host.now())
         self._session = ""
         self._greeted = False
         self._in_auth = False  # between the start of an authentication and its end
@@ -116,11 +77,6 @@ class LoginClient:
         self._request: AuthRequest | None = None
         self._auth_id = 0
         self._mechanism = ""
-        self._first_auth = 0.0
-        self._attempts = self._successes = 0
-        self._unsupported_tried = self._retry_aborted = False
-        self._bad_base64 = self._comm_failed = self._user_disabled = self._pass_expired = False
-        self._anonymous = False
         self._passdb: Mapping[str, str] = {}
 
     # --- what a protocol defines -----------------------------------------------------------------------
@@ -230,7 +186,7 @@ class LoginClient:
     def session(self) -> str:
         """The session id: made at the first use, or told by a trusted proxy."""
         if not self._session:
-            self._session = peer.session_id(self._created, self.peer)
+            self._session = peer.session_id(self._history.created, self.peer)
         return self._session
 
     @session.setter
@@ -275,7 +231,7 @@ class LoginClient:
         if exposed:
             self.send_exposed()
         self.send_result(Result.TLS_REQUIRED, PLAINTEXT_DISABLED)
-        self._attempts += 1
+        self._history.attempts += 1
         return True
 
     def send_exposed(self) -> None:
@@ -287,7 +243,7 @@ class LoginClient:
             self._mechanism = mechanism.upper()
             if self.login_settings.auth_verbose:
                 self.log("Login failed: SSL required for authentication")
-            self._attempts += 1
+            self._history.attempts += 1
             self.send_result(Result.TLS_REQUIRED, TLS_FIRST)
             return
         decoded: bytes | None = None
@@ -336,29 +292,25 @@ class LoginClient:
     # --- authentication --------------------------------------------------------------------------------
 
     def _start_auth(self, mechanism: str, initial: bytes | None, broken: bool, private: bool) -> None:
-        self._attempts += 1
-        self._first_auth = self._first_auth or self.host.now()
+        self._history.begin(self.host.now())
         self._mechanism = mechanism.upper()
-        self._anonymous = False
         mech = self.host.mechanisms.get(self._mechanism)
         if mech is None or mech.private != private:
-            self._unsupported_tried = True
-            text = "Unsupported authentication mechanism."
-            self._refused(text, Result.BAD_MECHANISM, text)
+            self._history.unsupported = True
+            self._refused(Result.BAD_MECHANISM, UNSUPPORTED)
         elif mech.plaintext and not self.secured and self.login_settings.disable_plaintext_auth:
-            text = "Plaintext authentication disabled."
-            self._refused(text, Result.TLS_REQUIRED, text)
+            self._refused(Result.TLS_REQUIRED, PLAINTEXT_MECHANISM)
         elif broken:
-            self._bad_base64 = True
+            self._history.bad_base64 = True
             self.send_result(Result.BAD_BASE64, "Invalid base64 data in initial response")
         else:
             self._in_auth = True
             self._request = self.host.authenticate(mech.name, self._auth_fields(mech), initial, self._reply)
 
-    def _refused(self, log_text: str, result: Result, text: str) -> None:
+    def _refused(self, result: Result, text: str) -> None:
         if self.login_settings.auth_verbose:
             name = log_line.sanitize(self._mechanism, log_line.MAX_MECH_IN_LOG)
-            self.log(f"Authenticate {name} failed: {log_text}")
+            self.log(f"Authenticate {name} failed: {text}")
         self.send_result(result, text)
 
     def _auth_fields(self, mech: Mechanism) -> dict[str, str | None]:
@@ -411,13 +363,12 @@ class LoginClient:
             self.user = reply.user
 
     def _succeeded(self, reply: Reply) -> None:
-        self._successes += 1
+        self._history.successes += 1
         self._passdb = reply.fields
         self._auth_id = self._request.id if self._request is not None else reply.id
-        self._anonymous = "anonymous" in reply.fields
         if reply.nologin or "proxy" in reply.fields:
             self._request = None
-            self._finish(Result.LOGIN_DISABLED, reply.reason or "Login disabled for this user")
+            self._finish(Result.LOGIN_DISABLED, reply.reason or NO_LOGIN)
             return
         self._finishing = True
         if self.user and self.login_settings.mail_max_userip_connections:
@@ -426,18 +377,12 @@ class LoginClient:
             self._counted(0)
 
     def _failed(self, reply: Reply) -> None:
-        self._user_disabled = reply.code == "user_disabled"
-        self._pass_expired = reply.code == "pass_expired"
-        if reply.temporary:
-            self._comm_failed = True
-            self._finish(Result.TEMPORARY, reply.reason or AUTH_TEMP_FAILED)
-        elif reply.code in _FAIL_CODES:
-            result, text = _FAIL_CODES[reply.code]
-            self._finish(result, reply.reason or text)
-        elif reply.reason:
-            self._finish(Result.REASON, reply.reason)
-        else:
-            self._finish(Result.FAILED, AUTH_FAILED)
+        history = self._history
+        history.user_disabled = reply.code == "user_disabled"
+        history.pass_expired = reply.code == "pass_expired"
+        history.temp_failed = reply.temporary
+        history.comm_failed = reply.temporary and not self.host.auth_ready
+        self._finish(*of_failure(reply, self.host.now()))
 
     def _finish(self, result: Result, text: str) -> None:
         """An authentication is over without a session; the client may try again."""
@@ -459,17 +404,16 @@ class LoginClient:
         if request is None:  # cannot be: a challenge has a request
             return False
         if line == b"*":
-            self._retry_aborted = True
+            self._history.retry_aborted = True
             self._drop_request()
-            self._finish(Result.ABORTED, "Authentication aborted by client.")
+            self._finish(Result.ABORTED, AUTH_ABORTED)
         elif _BASE64.fullmatch(line) is None:
-            self._bad_base64 = True
+            self._history.bad_base64 = True
             self._drop_request()
             self._in_auth = self._waiting_answer = False
-            text = "Invalid base64 in response"
-            self._refused(text, Result.BAD_RESPONSE, text)
+            self._refused(Result.BAD_RESPONSE, "Invalid base64 in response")
         elif (data := decode_base64(line)) is None:
-            self._bad_base64 = True
+            self._history.bad_base64 = True
             self._drop_request()
             self._finish(Result.BAD_BASE64, "Invalid base64 data in continued response")
         else:
@@ -563,38 +507,19 @@ class LoginClient:
         return table
 
     def _why_not_logged_in(self) -> str:
-        """The reason in parentheses at the end of a disconnect; fail2ban reads it."""
-        now = int(self.host.now())
-        waited = now - int(self._first_auth or now)
-        since = now - int(self._created)
-        settings, state = self.login_settings, self.host.tls_state
-        certificate = settings.auth_ssl_require_client_cert
-        once = self._attempts == 1
-        reasons: tuple[tuple[bool, str], ...] = (
-            (certificate and self.tls and state.certificate == "invalid", "client sent an invalid cert"),
-            (certificate and self.tls and state.certificate == "none", "client didn't send a cert"),
-            # A client that never finished its TLS handshake was not greeted for a reason of its own.
-            (
-                not self._greeted and not self.host.auth_ready,
-                f"disconnected before auth was ready, waited {since} secs",
-            ),
-            (not self._attempts, f"no auth attempts in {since} secs"),
-            (certificate and not self.tls, "cert required, client didn't start TLS"),
-            (self._unsupported_tried, "tried to use unsupported auth mechanism"),
-            (self._waiting_answer and once, f"client didn't finish SASL auth, waited {waited} secs"),
-            (self._finishing and once, f"disconnected while finishing login, waited {waited} secs"),
-            (self._in_auth and once, f"disconnected while authenticating, waited {waited} secs"),
-            (self._retry_aborted and once, "aborted authentication"),
-            (self._bad_base64 and once, "sent invalid base64 in response"),
-            (self._comm_failed, "auth process communication failure"),
-            (self._successes > 0, f"internal failure, {self._successes} successful auths"),
-            (self._user_disabled, "user disabled"),
-            (self._pass_expired, "password expired"),
+        return self._history.reason(
+            Now(
+                self.host.now(),
+                # A client that never finished its TLS handshake was not greeted for a reason of its own.
+                self._greeted or self.host.auth_ready,
+                self._waiting_answer,
+                self._finishing,
+                self._in_auth,
+                self.tls,
+                self.host.tls_state.certificate,
+                self.login_settings.auth_ssl_require_client_cert,
+            )
         )
-        for true, text in reasons:
-            if true:
-                return f"({text})"
-        return f"(auth failed, {self._attempts} attempts in {waited} secs)"
 
     def _is_trusted(self) -> bool:
         inside, broken = peer.in_networks(self.peer.remote_ip, self.login_settings.login_trusted_networks)

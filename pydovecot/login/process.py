@@ -13,9 +13,10 @@ from typing import Final
 from pydovecot.ipc import anvil
 from pydovecot.ipc.anvil import AnvilClient
 from pydovecot.ipc.auth_client import AuthClient
-from pydovecot.login.client import LOGIN_TIMEOUT_SECS, Bye, LoginClient
+from pydovecot.login.client import LOGIN_TIMEOUT_SECS, LoginClient
 from pydovecot.login.connection import Connection
 from pydovecot.login.peer import Peer
+from pydovecot.login.result import Bye
 from pydovecot.login.settings import SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.net.tls import TlsStream

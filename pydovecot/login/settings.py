@@ -85,4 +85,4 @@ class MailUserSettings(Settings):
         "%s(%u)<%{pid}><%{session}>: ", doc="What a mail process's log lines begin with."
     )
     auth_socket_path = path("auth-userdb", doc="Where a process started by hand asks for a user.")
-    base_dir = path("/var/run/dovecot", doc="Where the sockets are.")
+    base_dir = path("/run/dovecot", doc="Where the sockets are.")

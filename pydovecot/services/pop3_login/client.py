@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from pydovecot.login import peer
-from pydovecot.login.client import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES, Bye, LoginClient, Result
+from pydovecot.login.client import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES, LoginClient
+from pydovecot.login.result import Bye, Result
 from pydovecot.settings.view import SettingsView
 
 CAPABILITIES: Final = "CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
