@@ -36,6 +36,7 @@ class Context(Protocol):
     protocol: str  # service { protocol = }: "imap"
     event: Event
     state: Any  # the role's own, set in before_jail/after_jail
+    shared: Any  # the role's own, set in before_fork: the same object in all processes forked after it
     generation: int
     client_limit: int
     stopping: bool  # finish now: the server stops

@@ -9,6 +9,7 @@ class OneClient(Process):
 
     def run(self) -> int:
         """Serve until service_count, idle kill, TERM or the end of the master. Returns the exit status."""
+        self.start()
         while not self.closing and not self.last:
             accepted = self._next()
             if accepted is None:

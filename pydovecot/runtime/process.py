@@ -1,4 +1,8 @@
-"""One child process: its context, its sockets, its signals; the parts that both families share."""
+"""One child process: its context, its sockets, its signals; the parts that both families share.
+
+Three steps: `prepare` (settings; in a template once for many processes), `begin` (this process's own number,
+log, pipes), `start` (jail and the rest).
+"""
 
 import contextlib
 import os
@@ -43,6 +47,7 @@ class Process:
         self.log_target = params.log
         self.listeners: Sequence[Listener] = params.listeners
         self.state: Any = None
+        self.shared: Any = None
         self.stopping = False
         self.closing = False
         self.last = False
@@ -57,7 +62,7 @@ class Process:
         self._service_settings: Any = None
         self._poll = select.poll()
         self._poll_key: tuple[int, ...] = ()
-        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_read = self._wake_write = -1
 
     # --- Context -------------------------------------------------------------------------------------
 
@@ -140,15 +145,26 @@ class Process:
 
     # --- life ----------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Everything before the first client: signals, settings, before_jail, jail, after_jail."""
-        setproctitle(f"pydovecot/{self.service}")
-        self._catch_signals()
+    def prepare(self) -> None:
+        """What is the same for all processes of this service: listeners, settings, before_fork."""
         for listener in self.params.listeners:
             if listener.kind in ("unix", "inet"):
                 self.sockets[listener.fd] = (socket.socket(fileno=listener.fd), listener)
         if self.spec.needs_settings:
             self._fetch_settings()
+        self.spec.before_fork(self)
+
+    def begin(self, number: int) -> None:
+        """Be process `number` of the master, forked just now or not at all."""
+        self.generation = number
+        self.sink.pid = os.getpid()
+        self.status = StatusPipe(child.STATUS_FD, self.client_limit, number)
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._catch_signals()
+
+    def start(self) -> None:
+        """Everything before the first client: before_jail, jail, after_jail."""
+        setproctitle(f"pydovecot/{self.service}")
         self.spec.before_jail(self)
         privileges.drop(self.params.privileges)
         self._jailed = bool(self.params.privileges.chroot)

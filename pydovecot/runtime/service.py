@@ -11,7 +11,7 @@ from typing import Final
 from pydovecot.runtime.child import ENV_MARK, ChildParams
 from pydovecot.runtime.many import ManyClients
 from pydovecot.runtime.one import OneClient
-from pydovecot.runtime.process import Process, flush_std
+from pydovecot.runtime.process import flush_std
 from pydovecot.runtime.spec import Family, ServiceSpec
 
 FATAL_STATUS: Final = 89  # Dovecot's FATAL_DEFAULT
@@ -32,14 +32,27 @@ def run(spec: ServiceSpec, argv: Sequence[str] | None = None) -> int:
     return spec.standalone(words)
 
 
+def make_process(spec: ServiceSpec, params: ChildParams) -> ManyClients | OneClient:
+    """The process object of a role, before anything has happened."""
+    return ManyClients(spec, params) if spec.family is Family.MANY_CLIENTS else OneClient(spec, params)
+
+
 def run_child(spec: ServiceSpec, params: ChildParams) -> int:
     """Be a child of the master: descriptors are in place already (see runtime.child)."""
-    family = ManyClients if spec.family is Family.MANY_CLIENTS else OneClient
-    process: Process = family(spec, params)
+    process = make_process(spec, params)
+    process.begin(params.generation)
     try:
-        if isinstance(process, OneClient):
-            process.start()
-        return process.run()  # type: ignore[attr-defined, no-any-return]
+        process.prepare()
+    except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
+        process.fatal(exc)
+        return FATAL_STATUS
+    return run_process(process)
+
+
+def run_process(process: ManyClients | OneClient) -> int:
+    """Be a process that is prepared and begun, to its end; returns the exit status."""
+    try:
+        return process.run()
     except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
         process.fatal(exc)
         return FATAL_STATUS

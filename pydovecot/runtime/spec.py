@@ -28,6 +28,8 @@ def _nothing(_context: "Context") -> None:
 class ServiceSpec:
     """One kind of child process.
 
+    `before_fork`: root, in the process that short-lived ones are forked from (or in the process itself): what
+    is the same for all of them, kept in `context.shared`. No sockets, no loop.
     `on_connection`: MANY_CLIENTS gets a non-blocking socket and must call `context.done(accepted)` when that
     client is finished (the socket closed or given away); ONE_CLIENT gets a blocking one, returns when done.
     `on_stop`: TERM or a dead master; MANY_CLIENTS closes its clients and calls `done` for each.
@@ -42,6 +44,7 @@ class ServiceSpec:
     name: str
     family: Family
     on_connection: Callable[["Context", "Accepted"], None]
+    before_fork: Callable[["Context"], None] = field(default=_nothing)  # root, once for many processes
     before_jail: Callable[["Context"], None] = field(default=_nothing)  # as started (root)
     after_jail: Callable[["Context"], None] = field(default=_nothing)  # service user, inside the chroot
     on_stop: Callable[["Context"], None] = field(default=_nothing)

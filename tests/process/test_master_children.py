@@ -183,7 +183,7 @@ def test_custom_executable(toys: Toys, tmp_path: Path) -> None:
     with toys.connect("prog"):
         wait_until(lambda: "7 -> socket" in _read(toys.root / "out"), "the program")
     out = _read(toys.root / "out")
-    expected = "CLIENT_LIMIT=7 PROCESS_LIMIT=3 SERVICE_COUNT=4 SERVICE_NAME=prog LOG_SERVICE=1 "
+    expected = "CLIENT_LIMIT=4 PROCESS_LIMIT=3 SERVICE_COUNT=4 SERVICE_NAME=prog LOG_SERVICE=1 "
     expected += "SOCKET_COUNT=1 "
     expected += f"SOCKET0_SETTINGS=prog DOVECOT_CHILD_PROCESS=1 CONFIG_FILE={toys.run}/config PWD={toys.run}"
     for line in expected.split():

@@ -112,16 +112,9 @@ def test_reload_disturbs_nobody(cluster: Cluster, clients: Clients) -> None:
 def test_process_titles(cluster: Cluster, clients: Clients) -> None:
     clients.login(cluster, "titled", tls=True)
 
-    def titles() -> list[str]:
-        children = Path(f"/proc/{cluster.master_pid}/task/{cluster.master_pid}/children").read_text().split()
-        found = []
-        for pid in children:
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                found.append(Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode())
-        return found
-
-    assert any(title.startswith("pydovecot/imap [titled 127.0.0.1") for title in titles())
-    assert any(title.startswith("pydovecot/imap-login [") for title in titles())
+    titles = list(cluster.titles().values())
+    assert any(title.startswith("pydovecot/imap [titled 127.0.0.1") for title in titles)
+    assert any(title.startswith("pydovecot/imap-login [") for title in titles)
 
 
 NOISE = [b"\0" * 500, b"\xff\xfe\t\n" * 100, b"A" * 50_000, b"\n" * 20, os.urandom(4000)]

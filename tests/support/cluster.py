@@ -118,15 +118,21 @@ class Cluster:
 
     def pids(self, service: str) -> list[int]:
         """Processes of one service, from their titles."""
-        title = f"pydovecot/{service}".encode()
-        found = []
-        children = Path(f"/proc/{self.master_pid}/task/{self.master_pid}/children").read_text()
-        for pid in map(int, children.split()):
+        title = f"pydovecot/{service}"
+        return [pid for pid, shown in self.titles().items() if shown.split(" ")[0] == title]
+
+    def titles(self) -> dict[int, str]:
+        """Titles of all processes below the master: its children, and those of its templates."""
+        found: dict[int, str] = {}
+        todo = [self.master_pid]
+        while todo:
+            parent = todo.pop()
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].split(b" ")
-                if words[0] == title:
-                    found.append(pid)
-        return found
+                children = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+                todo += map(int, children.split())
+                if parent != self.master_pid:
+                    found[parent] = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")[0].decode()
+        return dict(sorted(found.items()))
 
     def wait_log(self, text: str, seconds: float = 10.0) -> None:
         """Wait for a line in the log."""

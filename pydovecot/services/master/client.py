@@ -155,7 +155,7 @@ def _service_row(service: "Service") -> Sequence[object]:
     config = service.config
     return (
         service.name,
-        len(service.children),
+        service.count,
         service.avail,
         config.process_limit,
         config.client_limit,

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from pydovecot.base import privileges
@@ -19,6 +20,7 @@ from pydovecot.net.listeners import Inherited, ListenError
 from pydovecot.runtime.child import FIRST_LISTENER_FD, ChildParams, Listener
 from pydovecot.services.master import spawn
 from pydovecot.services.master.executables import Program, find_program
+from pydovecot.services.master.nursery import Nursery
 from pydovecot.services.master.service import Service
 from pydovecot.services.master.world import Pipe, World
 
@@ -61,7 +63,10 @@ class Generation:
             if 0 < count < config.client_limit:
                 # A process that ends after `count` clients must not take more of them at once.
                 config = replace(config, client_limit=count)
-            self.services.append(Service(world, self, config))
+            service = Service(world, self, config)
+            if program.spec is not None and config.service_count and config.process_limit > 1:
+                service.nursery = Nursery(world, service, partial(self._fork_template, service))
+            self.services.append(service)
 
     # --- listeners ------------------------------------------------------------------------------------
 
@@ -233,6 +238,15 @@ class Generation:
 
     def fork(self, service: Service, number: int) -> int:
         """Fork a process of `service`; returns its pid."""
+        return spawn.fork(self._plan(service, number), self.world.loop.release_signals)
+
+    def _fork_template(self, service: Service, control: int) -> int:
+        """Fork the template of a service; returns its pid."""
+        plan = self._plan(service, 0)
+        plan = replace(plan, template=True, fds=[*plan.fds, control])
+        return spawn.fork(plan, self.world.loop.release_signals)
+
+    def _plan(self, service: Service, number: int) -> spawn.Plan:
         config, world = service.config, self.world
         program = self._programs[service.name]
         inherited = self._inherited(service)
@@ -251,7 +265,7 @@ class Generation:
             [fd for fd, _listener in inherited],
         )
         rows = [listener for _fd, listener in inherited]
-        plan = spawn.Plan(
+        return spawn.Plan(
             params=self._params(service, number, rows, program.argv),
             fds=fds,
             spec=program.spec,
@@ -263,7 +277,6 @@ class Generation:
             else None,
             ssl_key_password=world.ssl_key_password if config.type == "login" else "",
         )
-        return spawn.fork(plan, world.loop.release_signals)
 
     def _inherited(self, service: Service) -> list[tuple[int, Listener]]:
         """Descriptors from number 7 on and what they are."""

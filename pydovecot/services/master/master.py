@@ -24,7 +24,7 @@ from pydovecot.event.wire import Record
 from pydovecot.net import listeners
 from pydovecot.net.listeners import Inherited, ListenError
 from pydovecot.runtime.spec import ServiceSpec
-from pydovecot.services.master import checks, instances, rundir
+from pydovecot.services.master import checks, instances, rundir, spawn
 from pydovecot.services.master.client import Clients
 from pydovecot.services.master.exits import Ended
 from pydovecot.services.master.generation import Generation, log_target
@@ -108,6 +108,7 @@ class Master:
             env=_environment(configuration),
             ssl_key_password=self.options.ssl_key_password,
         )
+        self.world.on_ended = self._ended
         self.generation = Generation(self.world, configuration)
         errors = self.generation.open_listeners(None, self.inherited)
         for text in errors:
@@ -128,6 +129,7 @@ class Master:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(signal.SIGALRM, signal.SIG_IGN)
         self.world.image_size = image_size()
+        spawn.adopt_orphans()
         self.generation.start()
         protocols = ", ".join(configuration.protocols) or "no protocols"
         core = resource.getrlimit(resource.RLIMIT_CORE)[0]
@@ -214,13 +216,23 @@ class Master:
                 break
             if pid == 0:
                 break
-            owner = self.world.children.pop(pid, None)
-            if owner is None:
-                continue  # the reader of a configuration
-            service, child = owner
-            if service.config.type not in ("log", "config", "anvil"):
-                self.world.anvil_kill(pid)
-            service.ended(child, Ended(pid, status))
+            nursery = self.world.nurseries.pop(pid, None)
+            if nursery is not None:
+                nursery.ended(status)
+            else:
+                self._ended(pid, status)
+        if self.stopping:
+            self._stop_further()
+
+    def _ended(self, pid: int, status: int) -> None:
+        """A child has ended: of a service, or the reader of a configuration (unknown here)."""
+        owner = self.world.children.pop(pid, None)
+        if owner is None:
+            return
+        service, child = owner
+        if service.config.type not in ("log", "config", "anvil"):
+            self.world.anvil_kill(pid)
+        service.ended(child, Ended(pid, status))
         if self.stopping:
             self._stop_further()
 

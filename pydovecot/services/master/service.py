@@ -21,6 +21,7 @@ from pydovecot.services.master.world import Pipe, World
 
 if TYPE_CHECKING:
     from pydovecot.services.master.generation import Generation
+    from pydovecot.services.master.nursery import Nursery
     from pydovecot.settings.master import ServiceConfig
 
 THROTTLE_MIN_SECS: Final = 2  # Dovecot: SERVICE_STARTUP_FAILURE_THROTTLE_MIN_MSECS
@@ -51,6 +52,8 @@ class Service:
             self.notify_fd = os.memfd_create(f"{config.name}-notify", os.MFD_CLOEXEC)
         self.fds: list[int] = []  # listening descriptors, in the order of config.listeners
         self.children: dict[int, Child] = {}
+        self.pending: dict[int, Child] = {}  # by number: asked for, pid not known yet
+        self.nursery: Nursery | None = None
         self.avail = 0
         self.count_total = 0
         self.listening = False
@@ -83,6 +86,7 @@ class Service:
         """Start nothing more; the processes that live are left to end."""
         self.listen_stop()
         self.world.loop.remove_reader(self.status.read)
+        # A template ends by itself (dead pipe); until then it may have ends of children to tell.
         for timer in (self._throttle, self._prefork, self._notify):
             if timer is not None:
                 timer.cancel()
@@ -97,6 +101,16 @@ class Service:
         if self.notify_fd >= 0:
             os.close(self.notify_fd)
             self.notify_fd = -1
+
+    @property
+    def count(self) -> int:
+        """Processes that are there or on their way."""
+        return len(self.children) + len(self.pending)
+
+    @property
+    def log_fd(self) -> int:
+        """The pipe for lines about this service."""
+        return self.generation.log_of(self)
 
     def signal(self, number: int) -> None:
         """Send a signal to all processes."""
@@ -121,7 +135,7 @@ class Service:
         """Listen ourselves, unless a process has room or we have given up for a while."""
         if self.avail > 0 or not self.active or self._throttle is not None:
             return
-        if len(self.children) >= self.config.process_limit and self.listen_pending:
+        if self.count >= self.config.process_limit and self.listen_pending:
             return
         self._listen_now()
 
@@ -145,7 +159,7 @@ class Service:
     def _connection_waits(self) -> None:
         if not self.listening or self.avail > 0:
             return
-        if len(self.children) >= self.config.process_limit:
+        if self.count >= self.config.process_limit:
             self._full()
         elif self.create():
             self.listen_stop()
@@ -213,19 +227,59 @@ class Service:
         if not self.active or self._throttle is not None:
             return False
         number = self.world.next_number()
+        child = Child(0, number, self.config.client_limit)
         try:
-            pid = self.generation.fork(self, number)
+            if self.nursery is None:
+                self._has_pid(child, self.generation.fork(self, number))
+            elif self.nursery.request(number):
+                self.pending[number] = child
+            else:
+                return False
         except OSError as exc:
             self.error(f"fork() failed: {exc.strerror}")
             return False
-        child = Child(pid, number, self.config.client_limit)
         child.first_status = self.world.loop.call_later(FIRST_STATUS_SECS, lambda: self._no_status(child))
-        self.children[pid] = child
-        self.world.children[pid] = (self, child)
         self.world.forks += 1
         self.avail += 1
         self.count_total += 1
         return True
+
+    def _has_pid(self, child: Child, pid: int) -> None:
+        child.pid = pid
+        self.children[pid] = child
+        self.world.children[pid] = (self, child)
+
+    def forked(self, number: int, pid: int) -> None:
+        """The template has made process `number`."""
+        child = self.pending.pop(number, None)
+        if child is not None:
+            self._has_pid(child, pid)
+            if not self.active:
+                self._kill(pid, signal.SIGTERM)  # asked for before we were told to stop
+
+    def not_forked(self, number: int, why: str) -> None:
+        """The template could not make process `number`."""
+        child = self.pending.pop(number, None)
+        if child is None:
+            return
+        child.cancel_timers()
+        self.avail -= 1
+        if self.active:
+            self.error(f"fork() failed: {why}")
+            self.throttle()
+
+    def template_ended(self, ok: bool) -> None:
+        """The template is gone; a new one is made when it is needed."""
+        lost = bool(self.pending)
+        for child in self.pending.values():
+            child.cancel_timers()
+            self.avail -= 1
+        self.pending = {}
+        if not self.active:
+            return
+        if lost and not ok:
+            self.throttle()
+        self._restart()
 
     def start_extra(self) -> None:
         """Keep process_min_avail processes with room: one at once, the others when the loop comes round."""
@@ -238,7 +292,7 @@ class Service:
 
     def _start_some(self, most: int) -> bool:
         wanted = self.config.process_min_avail - self.avail
-        room = self.config.process_limit - len(self.children)
+        room = self.config.process_limit - self.count
         for _ in range(min(wanted, room, most)):
             if not self.create():
                 self.throttle()
@@ -271,6 +325,8 @@ class Service:
             self._status(pid, number, available)
 
     def _status(self, pid: int, number: int, available: int) -> None:
+        if number in self.pending:
+            self.forked(number, pid)  # its first message was faster than the template's
         child = self.children.get(pid)
         if child is None:
             return  # it has ended already
@@ -316,7 +372,7 @@ class Service:
             self.login_notify(full=False)
 
     def _at_limit(self) -> bool:
-        return len(self.children) >= self.config.process_limit
+        return self.count >= self.config.process_limit
 
     def _watch_idle(self, child: Child) -> None:
         """More processes than we need: end this one if it stays idle."""

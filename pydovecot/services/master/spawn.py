@@ -4,6 +4,7 @@ What happens between fork and the role is the most dangerous part of the server:
 the master. It does no more than is written here, and ends in `os._exit`.
 """
 
+import ctypes
 import fcntl
 import os
 import resource
@@ -17,9 +18,11 @@ from typing import Final
 from pydovecot.runtime.child import FIRST_LISTENER_FD, ChildParams
 from pydovecot.runtime.service import run_child
 from pydovecot.runtime.spec import ServiceSpec
+from pydovecot.runtime.template import run_template
 from pydovecot.services.master.exits import FATAL_DEFAULT
 
 EXEC_FAILED: Final = 84
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _RESET: Final = (
     signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
     signal.SIGCHLD, signal.SIGPIPE, signal.SIGALRM, signal.SIGQUIT,
@@ -36,6 +39,7 @@ class Plan:
     executable: Sequence[str] = ()  # used when there is no spec
     memory_limit: int = 0  # RLIMIT_AS in bytes, 0 none
     env: Mapping[str, str] = field(default_factory=dict)  # import_environment
+    template: bool = False
     ssl_key_password: str = field(default="", repr=False)  # asked for with -p
     before_exec: Callable[[], None] | None = None  # drop_priv_before_exec
 
@@ -48,7 +52,9 @@ def fork(plan: Plan, release_signals: Callable[[], None]) -> int:
     status = FATAL_DEFAULT
     try:
         _settle(plan, release_signals)
-        if plan.spec is not None:
+        if plan.spec is not None and plan.template:
+            status = run_template(plan.spec, plan.params)
+        elif plan.spec is not None:
             status = run_child(plan.spec, plan.params)
         else:
             _execute(plan)
@@ -63,6 +69,10 @@ def fork(plan: Plan, release_signals: Callable[[], None]) -> int:
 def _settle(plan: Plan, release_signals: Callable[[], None]) -> None:
     for number in _RESET:
         signal.signal(number, signal.SIG_DFL)
+    if plan.spec is not None:
+        # Until the role has its handlers: the dead pipe tells it what it missed.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     release_signals()
     os.umask(0o077)
     arrange(plan.fds)
@@ -97,6 +107,11 @@ def _execute(plan: Plan) -> None:
         os.execve(plan.executable[0], list(plan.executable), env)
     except OSError as exc:
         os.write(2, f"execv({plan.executable[0]}) failed: {exc.strerror}\n".encode())
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose parent dies: processes of a template that is gone. prctl(2)."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def layout(

@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from pydovecot.runtime.spec import ServiceSpec
 from pydovecot.services.master.loop import Loop
 
 if TYPE_CHECKING:
+    from pydovecot.services.master.nursery import Nursery
     from pydovecot.services.master.process import Child
     from pydovecot.services.master.service import Service
 
@@ -54,11 +55,18 @@ class World:
     image_size: int = 0  # address space of the master: vsz_limit counts from there
     env: dict[str, str] = field(default_factory=dict)
     ssl_key_password: str = field(default="", repr=False)
+    nurseries: "dict[int, Nursery]" = field(default_factory=dict)
+    on_ended: Callable[[int, int], None] | None = None
     children: "dict[int, tuple[Service, Child]]" = field(default_factory=dict)
     counter: int = 0
     forks: int = 0  # a measure of how busy we are
     anvil_master: Pipe = field(default_factory=Pipe.make)
     anvil_shared: Pipe = field(default_factory=Pipe.make)
+
+    def ended(self, pid: int, status: int) -> None:
+        """A process of some service has ended, as its parent (we or a template) says."""
+        if self.on_ended is not None:
+            self.on_ended(pid, status)
 
     def next_number(self) -> int:
         """Number of the next process."""
