@@ -72,6 +72,10 @@ class Connection:
         return self._process.auth.mechanisms
 
     @property
+    def auth_identity(self) -> tuple[int, int]:
+        return self._process.auth.server_pid, self._process.auth.connect_uid
+
+    @property
     def tls_available(self) -> bool:
         return self._process.contexts.may_have(self.client.ssl_settings)
 

@@ -66,6 +66,11 @@ class Host(Protocol):
     def mechanisms(self) -> Mapping[str, Mechanism]: ...
 
     @property
+    def auth_identity(self) -> tuple[int, int]:
+        """Pid of the auth process and its number for our connection: parts of an APOP challenge."""
+        ...
+
+    @property
     def tls_available(self) -> bool:
         """A certificate is configured and loaded."""
         ...

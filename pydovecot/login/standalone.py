@@ -21,11 +21,9 @@ from pydovecot.login import mail_user
 from pydovecot.login.mail_session import MailSession, user_log_prefix
 from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
-from pydovecot.settings.client import parse_answer
+from pydovecot.settings.client import from_file
 from pydovecot.settings.errors import ConfigError
-from pydovecot.settings.parser import parse_collecting
 from pydovecot.settings.view import SettingsView
-from pydovecot.settings.wire import render
 
 DEFAULT_CONFIG: Final = "/etc/dovecot/dovecot.conf"
 USAGE_STATUS: Final = 64
@@ -118,11 +116,7 @@ def _session(service: str, arguments: _Arguments, event: Event, environ: Mapping
 
 def _settings(service: str, arguments: _Arguments) -> SettingsView:
     """Read the file itself: the config service belongs to root, and may not run."""
-    tree, problems = parse_collecting(arguments.config_file, expand=True)
-    if problems:
-        raise ConfigError(problems)
-    text = render(tree, service, service)
-    view: SettingsView = parse_answer(f"\n{text}\n".encode("utf-8", "surrogateescape")).view
+    view: SettingsView = from_file(arguments.config_file, service=service, protocol=service).view
     return view.with_overrides(arguments.overrides) if arguments.overrides else view
 
 

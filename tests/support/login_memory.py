@@ -86,6 +86,7 @@ class MemoryHost:
         self.mechanisms: Mapping[str, Mechanism] = {
             name: Mechanism(name, frozenset(PROPERTIES[name])) for name in mechanisms.upper().split()
         }
+        self.auth_identity = (77, 1)
         self.tls_available = True
         self.tls_state: TlsState = NO_TLS
         self.time = 1_700_000_000.0

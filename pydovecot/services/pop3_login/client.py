@@ -52,10 +52,10 @@ class Pop3LoginClient(LoginClient):
         self._line(" ".join(words))
 
     def _make_challenge(self) -> str:
-        """A msg-id that never comes twice (RFC 1939 7), in Dovecot's form."""
+        """A msg-id that never comes twice (RFC 1939 7); auth will check its first two parts."""
+        pid, connection = self.host.auth_identity
         unique = base64.b64encode(os.urandom(16)).decode()
-        stamp = int(self.host.now())
-        return f"<{os.getpid():x}.{_next_serial():x}.{stamp:x}.{unique}@{os.uname().nodename}>"
+        return f"<{pid:x}.{connection:x}.{int(self.host.now()):x}.{unique}@{os.uname().nodename}>"
 
     def send_result(self, result: Result, text: str) -> None:
         self._line(f"{_RESULTS.get(result, '-ERR [AUTH]')} {text}")
@@ -211,11 +211,3 @@ _COMMANDS: Final[dict[bytes, Callable[[Pop3LoginClient, bytes], None]]] = {
     b"XCLIENT": Pop3LoginClient.xclient,
     b"XOIP": Pop3LoginClient.xoip,
 }
-
-_serial = 0
-
-
-def _next_serial() -> int:
-    global _serial
-    _serial += 1
-    return _serial
