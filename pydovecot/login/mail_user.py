@@ -128,10 +128,13 @@ def _uid(settings: MailUserSettings) -> int | None:
         if os.geteuid() == 0:
             raise InternalError("User is missing UID (see mail_uid setting)")
         return None
-    try:
-        uid = privileges.user_id(settings.mail_uid)[0]
-    except privileges.PrivilegeError as exc:
-        raise InternalError(f"Unknown mail_uid user: {settings.mail_uid}") from exc
+    if settings.mail_uid.isdigit():
+        uid = int(settings.mail_uid)  # no question to NSS, which would open files in each session
+    else:
+        try:
+            uid = privileges.user_id(settings.mail_uid)[0]
+        except privileges.PrivilegeError as exc:
+            raise InternalError(f"Unknown mail_uid user: {settings.mail_uid}") from exc
     last = settings.last_valid_uid
     if uid < settings.first_valid_uid or (last and uid > last):
         raise InternalError(
