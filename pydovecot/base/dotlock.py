@@ -56,16 +56,38 @@ class Dotlock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free."""
-        try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
-        except FileExistsError:
+        if os.path.lexists(self.path):
             return False
         try:
-            os.write(fd, b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename)))
-            self._inode = os.fstat(fd).st_ino
-        finally:
-            os.close(fd)
+            fd = self._create()
+        except FileExistsError:
+            return False
+        self._inode = os.fstat(fd).st_ino
+        os.close(fd)
         return True
+
+    def _create(self) -> int:
+        """Make the lock file with its content in one step: killed in between, nobody knew whose it is."""
+        owner = b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename))
+        try:
+            fd = os.open(os.path.dirname(self.path) or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, self._mode)
+            try:
+                os.write(fd, owner)
+                # With a descriptor (meaningless beside an absolute path) Python takes linkat, which follows.
+                os.link(f"/proc/self/fd/{fd}", self.path, src_dir_fd=fd, follow_symlinks=True)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+        except FileExistsError:
+            raise
+        except OSError as exc:
+            # No O_TMPFILE on this file system, or no /proc in this chroot. Real errors come again below.
+            if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._mode)
+        os.write(fd, owner)
+        return fd
 
     def release(self) -> None:
         """Let go. A lock that somebody took from us as stale is left alone."""
