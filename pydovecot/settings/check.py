@@ -16,7 +16,10 @@ from pydovecot.settings.known import words
 from pydovecot.settings.tree import Note, Section, Tree, Value
 
 MIN_VSZ_LIMIT: Final = 2**20
-_ONE_PROCESS: Final = frozenset({"anvil", "log"})
+# Services that keep all state in one process.
+_ONE_PROCESS: Final = frozenset(
+    {"anvil", "auth", "director", "indexer", "ipc", "log", "old-stats", "replicator"}
+)
 _SERVICE_TYPES: Final = frozenset({"", "log", "config", "anvil", "login", "startup", "worker"})
 
 Finding = tuple[str, Value | None]
@@ -258,7 +261,7 @@ def _services(root: Effective) -> Iterator[Finding]:
     for service in _enabled(root):
         name = f"service({service.title})"
         limit = int(service.text("process_limit"))
-        if service.text("type") in _ONE_PROCESS and limit > 1:
+        if service.title in _ONE_PROCESS and limit > 1:
             yield f"{name}: process_limit must be 1", service.value("process_limit")
         if int(service.text("process_min_avail")) > (limit or int(root.text("default_process_limit"))):
             text = f"{name}: process_min_avail is higher than process_limit"

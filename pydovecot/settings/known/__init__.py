@@ -48,6 +48,7 @@ ALIASES: Final[dict[str, str]] = {"mail": "mail_location", "doveadm_proxy_port":
 # Dovecot 2.2.36 has these and 2.3 has not. Ours takes them as written; they do nothing.
 ROWS_22: Final[tuple[tuple[str, ...], ...]] = (
     ("director_doveadm_port", "port", "0"),
+    ("lmtp_address_translate", "string", ""),
     ("stats_carbon_interval", "time", "30 secs"),
     ("stats_carbon_name", "string", ""),
     ("stats_carbon_server", "string", ""),
