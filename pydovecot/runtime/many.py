@@ -22,21 +22,22 @@ class ManyClients(Process):
     _listening: bool
     _late: asyncio.TimerHandle | None
     _ended: "asyncio.Future[None]"
+    _caught: list[int]
+
+    def begin(self, number: int) -> None:
+        """As every process, with nobody connected."""
+        self._clients, self._listening, self._late, self._caught = set(), False, None, []
+        super().begin(number)
 
     def run(self) -> int:
         """Serve until service_count clients are done, idle kill, TERM or the end of the master."""
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
-        self._clients, self._listening, self._late = set(), False, None
         self._ended = self.loop.create_future()
         self.loop.set_exception_handler(self._loop_failed)
         try:
             self.start()
-            self.loop.add_signal_handler(signal.SIGTERM, self._term)
-            self.loop.add_signal_handler(signal.SIGINT, self._int)
-            self.loop.add_signal_handler(signal.SIGUSR1, self._usr1)
-            if self.stopping:  # TERM came while we started
-                self._term()
+            self.loop.add_reader(self._wake_read, self._woken)
             self.loop.add_reader(child.DEAD_FD, self._master_gone)
             self._listen(True)
             self.loop.run_until_complete(self._ended)
@@ -123,6 +124,21 @@ class ManyClients(Process):
     def finish(self) -> None:
         """End when the present clients are done."""
         self._close()
+
+    def signalled(self, number: int) -> None:
+        """Only a note: the loop does the work."""
+        self._caught.append(number)
+
+    def _woken(self) -> None:
+        self.drain_wakeup()
+        caught, self._caught = self._caught, []
+        for number in caught:
+            if number == signal.SIGTERM:
+                self._term()
+            elif number == signal.SIGINT:
+                self._int()
+            elif number == signal.SIGUSR1:
+                self._usr1()
 
     def _usr1(self) -> None:
         self.spec.on_usr1(self)

@@ -147,6 +147,7 @@ class Process:
 
     def prepare(self) -> None:
         """What is the same for all processes of this service: listeners, settings, before_fork."""
+        self._catch_signals()
         for listener in self.params.listeners:
             if listener.kind in ("unix", "inet"):
                 self.sockets[listener.fd] = (socket.socket(fileno=listener.fd), listener)
@@ -160,7 +161,7 @@ class Process:
         self.sink.pid = os.getpid()
         self.status = StatusPipe(child.STATUS_FD, self.client_limit, number)
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._catch_signals()
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def start(self) -> None:
         """Everything before the first client: before_jail, jail, after_jail."""
@@ -212,25 +213,22 @@ class Process:
                 pass
 
     def _catch_signals(self) -> None:
-        signal.signal(signal.SIGTERM, self._on_term)
-        signal.signal(signal.SIGINT, self._on_int)
-        signal.signal(signal.SIGUSR1, self._on_usr1)
+        """Done once, before the forks of a template: Python's signal functions are slow."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            signal.signal(number, self._on_signal)
         for ignored in (signal.SIGPIPE, signal.SIGALRM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
-    def _on_term(self, _signum: int, _frame: FrameType | None) -> None:
-        if self.spec.outlives_master:
-            return
-        self.stopping = self.closing = True
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if self._wake_read >= 0:  # a template is not concerned
+            self.signalled(number)
 
-    def _on_int(self, _signum: int, _frame: FrameType | None) -> None:
-        """Idle kill, or Ctrl-C in the foreground (where the master stops us anyway)."""
-        if self.available == self.client_limit and not self.spec.stays_when_idle:
-            self.closing = True
-
-    def _on_usr1(self, _signum: int, _frame: FrameType | None) -> None:
-        """The login state has changed; many.py reads it."""
+    def signalled(self, number: int) -> None:
+        """TERM: finish. INT: idle kill, or Ctrl-C in the foreground (where the master stops us anyway)."""
+        if number == signal.SIGTERM:
+            self.stopping = self.closing = True
+        elif number == signal.SIGINT and self.available == self.client_limit:
+            self.closing = self.closing or not self.spec.stays_when_idle
 
     def crashed(self, where: str, exc: BaseException) -> None:
         """Log an exception that reached the edge."""

@@ -57,8 +57,6 @@ class Template:
     def run(self) -> int:
         """Until the master closes the socket or retires this generation; children may live on without us."""
         signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGPIPE, signal.SIGHUP):
-            signal.signal(ignored, signal.SIG_IGN)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         poll = select.poll()
         for fd in (self._control.fileno(), self._wake_read, child.DEAD_FD):
@@ -93,8 +91,6 @@ class Template:
         return None
 
     def _child(self, number: int) -> int:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for fd in (self._control.detach(), self._wake_read, self._wake_write):
             os.close(fd)
         self._process.begin(number)
