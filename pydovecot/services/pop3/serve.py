@@ -30,6 +30,7 @@ def serve(session: MailSession) -> None:
     settings = session.settings.get(Pop3Settings)
     user = StorageUser(session.username, session.home, "pop3", dict(session.variables))
     store = open_store(user, session.settings)
+    session.set_title(f"{session.username} {session.remote_ip}".rstrip())
     lock = lock_of(user, session.settings) if settings.pop3_lock_session else None
 
     def open_session() -> Session:
