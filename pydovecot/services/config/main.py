@@ -15,16 +15,15 @@ from pydovecot.event.event import Event
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
-from pydovecot.services.config.requests import ProtocolError, Requests
+from pydovecot.services.config.requests import Answers, ProtocolError, Requests
 from pydovecot.settings.parser import parse
-from pydovecot.settings.tree import Tree
 
 
 @dataclass(slots=True)
 class State:
     """What one config process keeps: the configuration of its generation, read once."""
 
-    tree: Tree
+    answers: Answers
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -58,14 +57,14 @@ class Client(asyncio.Protocol):
 
 def before_jail(context: Context) -> None:
     """Parse. The master has checked the file; should it be broken since, this process ends and says why."""
-    context.state = State(parse(context.config_file, expand=True))
+    context.state = State(Answers(parse(context.config_file, expand=True)))
 
 
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one process."""
     state: State = context.state
     loop = asyncio.get_event_loop()
-    client = Client(Requests(lambda: state.tree), context.event, lambda: context.done(accepted))
+    client = Client(Requests(state.answers), context.event, lambda: context.done(accepted))
     task = loop.create_task(_adopt(loop, client, accepted))
     state.tasks.add(task)
     task.add_done_callback(state.tasks.discard)

@@ -4,7 +4,6 @@
 lines `key=value`, and an empty line. Errors are answered by `ERROR=text` in place of the settings.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from pydovecot.base.tabescape import escape_text, unescape_text
@@ -13,6 +12,7 @@ from pydovecot.settings.tree import Query, Tree
 from pydovecot.settings.wire import render
 
 MAX_LINE: Final = 8192
+MAX_KEPT: Final = 200  # kinds of processes, and clients that ask with addresses
 PROTOCOL_MAJOR: Final = 2
 
 
@@ -20,14 +20,43 @@ class ProtocolError(Exception):
     """The peer does not speak this protocol; the connection is closed."""
 
 
-class Requests:
-    """One client. `tree` is asked for at each request, so that a new file is seen."""
+class Answers:
+    """Answers of one configuration. They are kept, so files are read once for each kind of process.
 
-    def __init__(self, tree: Callable[[], Tree]) -> None:
+    A renewed certificate is seen after a reload, as with Dovecot.
+    """
+
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
+        self._kept: dict[tuple[str, Query, bool], bytes] = {}
+
+    def answer(self, module: str, query: Query, *, filters: bool) -> bytes:
+        """The answer to one request; errors are answers too, but not kept."""
+        key = (module, query, filters)
+        found = self._kept.get(key)
+        if found is not None:
+            return found
+        try:
+            text = render(self._tree, module, query.protocol, filters=filters, query=query)
+        except ConfigError as exc:
+            return _framed(f"ERROR={escape_text(exc.lines[0])}\n")
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[key] = _framed(text)
+        return self._kept[key]
+
+
+def _framed(text: str) -> bytes:
+    return f"\n{text}\n".encode("utf-8", "surrogateescape")
+
+
+class Requests:
+    """One client."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
         self._buffer = b""
         self._greeted = False
-        self._answers: dict[tuple[str, ...], bytes] = {}
 
     def feed(self, data: bytes) -> bytes:
         """Take input, return what to answer. Raises ProtocolError."""
@@ -56,9 +85,4 @@ class Requests:
             asked.setdefault(key, unescape_text(value))
         protocol = asked.get("service", "")
         query = Query(protocol, asked.get("lip", ""), asked.get("lname", ""), asked.get("rip", ""))
-        filters = asked.get("filters") == "yes"
-        try:
-            text = render(self._tree(), asked.get("module", ""), protocol, filters=filters, query=query)
-        except ConfigError as exc:
-            text = f"ERROR={escape_text(exc.lines[0])}\n"
-        return f"\n{text}\n".encode("utf-8", "surrogateescape")
+        return self._answers.answer(asked.get("module", ""), query, filters=asked.get("filters") == "yes")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pydovecot.services.config.requests import ProtocolError, Requests
+from pydovecot.services.config.requests import Answers, ProtocolError, Requests
 from pydovecot.settings.client import fetch, from_file, parse_answer
 from pydovecot.settings.declare import Settings, boolean, nested, string, strvar, uint
 from pydovecot.settings.errors import ConfigError
@@ -183,7 +183,7 @@ def test_passdbs(tree: Tree) -> None:
 
 
 def test_dialogue(tree: Tree) -> None:
-    requests = Requests(lambda: tree)
+    requests = Requests(Answers(tree))
     assert requests.feed(b"VERSION\tconfig\t2\t0\nREQ\tmodule=imap\tserv") == b""
     answer = requests.feed(b"ice=imap\n")
     assert answer.startswith(b"\n")
@@ -200,12 +200,12 @@ def test_dialogue(tree: Tree) -> None:
 )
 def test_other_protocols_are_refused(tree: Tree, data: bytes) -> None:
     with pytest.raises(ProtocolError):
-        Requests(lambda: tree).feed(data)
+        Requests(Answers(tree)).feed(data)
 
 
 def test_errors_travel(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "key.pem").unlink()
-    requests = Requests(lambda: tree)
+    requests = Requests(Answers(tree))
     answer = requests.feed(b"VERSION\tconfig\t2\t0\nREQ\tmodule=imap-login\tservice=imap\n")
     with pytest.raises(ConfigError, match="ssl_key: Can't open file"):
         parse_answer(answer)
@@ -232,7 +232,7 @@ def test_fetch_is_quick_and_says_what_failed(tree: Tree, tmp_path: Path) -> None
 
     def serve() -> None:
         client, _ = server.accept()
-        requests = Requests(lambda: tree)
+        requests = Requests(Answers(tree))
         while data := client.recv(100):
             client.sendall(requests.feed(data))
         client.close()
