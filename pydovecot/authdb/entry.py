@@ -77,7 +77,7 @@ class PassdbEntry:
                 name,
                 request.expand(value),
                 self.driver.default_scheme,
-                lambda text: self.log.info(request, text),
+                self.log,
             )
 
 

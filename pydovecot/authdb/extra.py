@@ -4,31 +4,33 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pydovecot.authdb import networks, userdb_fields
+from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.password import schemes
 from pydovecot.password.schemes import Stored
 from pydovecot.password.secret import HIDDEN
 
-Log = Callable[[str], None]
 # Fields that hold a stored or plain password: never shown in debug lines.
 SECRET_FIELDS: Final = frozenset({"password", "password_noscheme", "pass"})
 
 
-def apply(request: AuthRequest, name: str, value: str, default_scheme: str, info: Log) -> None:
-    """Take one extra field. `info` logs why a check fails; the lookup then fails at its end."""
+def apply(request: AuthRequest, name: str, value: str, default_scheme: str, log: DbLog) -> None:
+    """Take one extra field. `log` says why a check fails; the lookup then fails at its end."""
     handler = _HANDLERS.get(name)
     if handler is not None:
-        handler(request, name, value, default_scheme, info)
+        handler(request, name, value, default_scheme, log)
     elif name.startswith("userdb_"):
         _userdb(request, name, value)
     elif name:
         request.extra.add(name, value)
 
 
-def apply_all(request: AuthRequest, pairs: Iterable[tuple[str, str]], default_scheme: str, info: Log) -> None:
+def apply_all(
+    request: AuthRequest, pairs: Iterable[tuple[str, str]], default_scheme: str, log: DbLog
+) -> None:
     """`apply` for several fields."""
     for name, value in pairs:
-        apply(request, name, value, default_scheme, info)
+        apply(request, name, value, default_scheme, log)
 
 
 def split_words(text: str) -> list[tuple[str, str]]:
@@ -46,15 +48,15 @@ def shown(name: str, value: str) -> str:
     return f"{name}={HIDDEN if name in SECRET_FIELDS else value}"
 
 
-def _password(request: AuthRequest, _name: str, value: str, default_scheme: str, _info: Log) -> None:
+def _password(request: AuthRequest, _name: str, value: str, default_scheme: str, _log: DbLog) -> None:
     request.stored = schemes.parse(value.encode("utf-8", "surrogateescape"), default_scheme)
 
 
-def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, _info: Log) -> None:
+def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, _log: DbLog) -> None:
     request.stored = Stored("PLAIN", "", value.encode("utf-8", "surrogateescape"))
 
 
-def _user(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+def _user(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
     """user, username (the part before @) and domain: the user becomes somebody else."""
     if not value:
         return
@@ -68,41 +70,41 @@ def _user(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log)
     request.extra.add("user", value, hidden=True)
 
 
-def _login_user(request: AuthRequest, _name: str, value: str, _scheme: str, _info: Log) -> None:
+def _login_user(request: AuthRequest, _name: str, value: str, _scheme: str, _log: DbLog) -> None:
     if value:
         request.requested_login_user = value
 
 
-def _allow_nets(request: AuthRequest, name: str, value: str, _scheme: str, info: Log) -> None:
+def _allow_nets(request: AuthRequest, name: str, value: str, _scheme: str, log: DbLog) -> None:
     address = (request.real_rip or request.rip) if name == "allow_real_nets" else request.rip
     request.extra.add(name, value, hidden=True)
     allowed, bad = networks.matches(address, value)
     for word in bad:
-        info(f"{name}: Invalid network '{word}'")
+        log.info(request, f"{name}: Invalid network '{word}'")
     if allowed:
         return
     if not address:
-        info(f"{name} check failed: Remote IP not known and 'local' missing")
+        log.info(request, f"{name} check failed: Remote IP not known and 'local' missing")
     else:
-        info(f"{name} check failed: IP {address} not in allowed networks")
+        log.info(request, f"{name} check failed: IP {address} not in allowed networks")
     request.failed = True
 
 
-def _fail(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+def _fail(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
     request.failed = True
     request.extra.add(name, value, hidden=True)
 
 
-def _nopassword(request: AuthRequest, name: str, value: str, _scheme: str, info: Log) -> None:
+def _nopassword(request: AuthRequest, name: str, value: str, _scheme: str, log: DbLog) -> None:
     """Any password is right, unless one is stored as well: that must be a mistake."""
     if request.stored is not None and request.stored.text:
-        info("nopassword set but password is non-empty")
+        log.error(request, "nopassword set but password is non-empty")
         return
     request.stored = None
     request.extra.add(name, value, hidden=True)
 
 
-def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _info: Log) -> None:
+def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
     request.extra.add(name, value, hidden=True)
     request.extra.add("nopassword", "y", hidden=True)
 
@@ -113,13 +115,13 @@ def _userdb(request: AuthRequest, name: str, value: str) -> None:
     userdb_fields.apply(request, name[len("userdb_") :], value)
 
 
-def _passdb_import(request: AuthRequest, _name: str, value: str, default_scheme: str, info: Log) -> None:
+def _passdb_import(request: AuthRequest, _name: str, value: str, default_scheme: str, log: DbLog) -> None:
     for imported, text in (pair.partition("=")[::2] for pair in value.split("\t")):
         if imported and imported != "passdb_import":
-            apply(request, imported, text, default_scheme, info)
+            apply(request, imported, text, default_scheme, log)
 
 
-Handler = Callable[[AuthRequest, str, str, str, Log], None]
+Handler = Callable[[AuthRequest, str, str, str, DbLog], None]
 _HANDLERS: Final[dict[str, Handler]] = {
     "password": _password,
     "password_noscheme": _password_noscheme,

@@ -233,6 +233,8 @@ class PassdbChain:
         user = request.original_user or ""
         if self._workers and schemes.is_costly(stored):
             result, reason = yield Blocking(Work.CHECK, entry.index, request, password, stored)
+            if reason is None:
+                return Result.INTERNAL  # no worker has answered
         else:
             result, reason = check(stored, password, user)
         return report(request, stored, result, reason, entry.log)
@@ -317,7 +319,9 @@ class PassdbChain:
         result = Result.OK
         if cached.stored is not None and not request.password_verified:
             if self._workers and schemes.is_costly(cached.stored):
-                result, _ = yield Blocking(Work.CHECK, entry.index, request, password, cached.stored)
+                result, reason = yield Blocking(Work.CHECK, entry.index, request, password, cached.stored)
+                if reason is None:
+                    return Result.INTERNAL
             else:
                 result, _ = check(cached.stored, password, request.original_user or "")
             if result is not Result.OK and not expired:

@@ -121,7 +121,7 @@ def failed(step: Blocking) -> Any:
     if step.work is Work.LIST:
         return None
     if step.work is Work.CHECK:
-        return Result.INTERNAL, "auth-worker did not answer"
+        return Result.INTERNAL, None
     return UserResult.INTERNAL if step.work is Work.USER else Result.INTERNAL
 
 

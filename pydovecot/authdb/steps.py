@@ -21,7 +21,7 @@ class Work(Enum):
 
     VERIFY = "PASSV"  # passdb and password -> Result; request changed
     LOOKUP = "PASSL"  # passdb, credentials -> Result; request changed
-    CHECK = "CHECK"  # stored and given password -> (Result, reason)
+    CHECK = "CHECK"  # stored and given password -> (Result, reason); reason None: nobody has answered
     USER = "USER"  # userdb -> UserResult; request changed
     LIST = "LIST"  # userdb -> list of names, or None
 

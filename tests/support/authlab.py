@@ -136,9 +136,7 @@ class MemoryAuth:
         )
         view = view_of(conf)
         self.database = Database(view, self.event, workers=with_workers, now=lambda: self.timers.now)
-        world = World(
-            "host", 4711, lambda: self.timers.now, os.urandom, int(self.timers.now)
-        )
+        world = World("host", 4711, lambda: self.timers.now, os.urandom, int(self.timers.now))
         self.server = AuthServer(
             self.database, choose(self.database, self.event), self.event, self.timers, world,
             workers=workers, penalties=Penalties(store, world.now),
@@ -189,7 +187,11 @@ class SocketConnection:
 
     def __init__(self, path: str) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(path)
+        try:
+            self.sock.connect(path)
+        except OSError:
+            self.sock.close()
+            raise
         self.rest = b""
 
     def close(self) -> None:

@@ -63,9 +63,7 @@ class PamPassdb:
         if self.show_messages and answer.step and answer.messages:
             request.extra.add("reason", answer.messages[-1])
         if not answer.step:
-            extra.apply(
-                request, "user", answer.user, self.default_scheme, lambda text: log.info(request, text)
-            )
+            extra.apply(request, "user", answer.user, self.default_scheme, log)
             return Result.OK
         return _failed(answer, request, log, service)
 
@@ -76,7 +74,7 @@ def _failed(answer: libpam.PamAnswer, request: AuthRequest, log: DbLog, service:
         log.error(request, text)
         return Result.INTERNAL
     if answer.code == libpam.USER_UNKNOWN:
-        log.info(request, text)
+        log.unknown_user(request)
         return Result.UNKNOWN
     if answer.code in (libpam.NEW_AUTHTOK_REQD, libpam.ACCT_EXPIRED):
         log.info(request, text)

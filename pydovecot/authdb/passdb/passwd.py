@@ -36,7 +36,7 @@ class PasswdPassdb:
         if not entry.pw_passwd or entry.pw_passwd[0] in "*!":
             log.info(request, f"invalid password field '{entry.pw_passwd}'")
             return Result.UNKNOWN
-        extra.apply(request, "user", entry.pw_name, self.default_scheme, lambda text: log.info(request, text))
+        extra.apply(request, "user", entry.pw_name, self.default_scheme, log)
         request.stored = schemes.parse(entry.pw_passwd.encode(), self.default_scheme)
         for name, value in self._fields:
             extra.apply(
@@ -44,7 +44,7 @@ class PasswdPassdb:
                 name,
                 request.expand(value),
                 self.default_scheme,
-                lambda text: log.info(request, text),
+                log,
             )
         return Result.OK
 

@@ -46,7 +46,7 @@ class PasswdFilePassdb:
             field, _, value = word.partition("=")
             if value and "%" in value:
                 value = request.expand(value)
-            extra.apply(request, field, value, self.default_scheme, lambda text: log.info(request, text))
+            extra.apply(request, field, value, self.default_scheme, log)
         return Result.OK
 
     def verify(self, request: AuthRequest, password: Secret, log: DbLog) -> Result:

@@ -18,7 +18,10 @@ class StaticPassdb:
     default_scheme = "PLAIN"
 
     def __init__(self, args: str, _world: DriverWorld) -> None:
-        self._fields = extra.split_words(args)
+        fields = extra.split_words(args)
+        if any(name == "nopassword" for name, _value in fields):
+            fields = [(name, value) for name, value in fields if name != "password"]
+        self._fields = fields
         self.cache_key = ""  # quicker than a cache
 
     def lookup(self, request: AuthRequest, log: DbLog) -> Result:
@@ -28,7 +31,7 @@ class StaticPassdb:
                 name,
                 request.expand(value),
                 self.default_scheme,
-                lambda text: log.info(request, text),
+                log,
             )
         if request.stored is None and "nopassword" not in request.extra:
             if "proxy" not in request.extra:

@@ -32,6 +32,7 @@ class _Job:
     step: Blocking
     callback: Callback
     since: float
+    tried: bool = False
     parts: list[str] = field(default_factory=list)
 
 
@@ -167,7 +168,12 @@ class WorkerPool:
         self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
-        if job is not None:
+        if job is not None and not job.tried and not self._closed:
+            # It may have died of something else: a killed worker costs nobody a login. One that dies of this
+            # job takes one more with it.
+            job.tried, job.parts = True, []
+            self._queue.appendleft(job)
+        elif job is not None:
             self.event.error("auth-worker: Worker process died unexpectedly")
             job.callback(remote.failed(job.step))
         if self._queue:
