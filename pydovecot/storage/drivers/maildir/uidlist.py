@@ -66,7 +66,8 @@ def read(path: str, offset: int = 0) -> Uidlist:
     try:
         with open(path, "rb") as stream:
             stream.seek(offset)
-            data = stream.read(MAX_BYTES)
+            # Not read(MAX_BYTES): that would take so much memory first.
+            data = stream.read(min(MAX_BYTES, max(0, os.fstat(stream.fileno()).st_size - offset)))
     except FileNotFoundError:
         return Uidlist()
     return parse(data, header=offset == 0)
