@@ -15,6 +15,7 @@ from typing import Final
 from pydovecot.settings import kinds
 from pydovecot.settings.check import user_exists
 from pydovecot.settings.effective import Effective, effective, matches, merge
+from pydovecot.settings.known import HIDDEN
 from pydovecot.settings.master import Configuration, ServiceConfig, configuration
 from pydovecot.settings.tree import Filter, Query, Section, Tree, Value
 
@@ -30,7 +31,17 @@ class Finding:
     text: str
 
 
-def examine(tree: Tree) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this version has; the layers above know it."""
+
+    passdbs: frozenset[str] = frozenset()
+    userdbs: frozenset[str] = frozenset()
+    mechanisms: frozenset[str] = frozenset()
+    mail_drivers: frozenset[str] = frozenset()
+
+
+def examine(tree: Tree, known: Known) -> list[Finding]:
     """All findings for a configuration that was parsed with `expand=True`."""
     made = configuration(tree)
     root = effective(merge(tree, Query()))
@@ -39,6 +50,8 @@ def examine(tree: Tree) -> list[Finding]:
         *_paths(made),
         *_tls(tree, root),
         *_databases(root),
+        *_drivers(root, known),
+        *_files(tree),
         *_ports(made),
         *_directories(root),
     ]
@@ -158,6 +171,45 @@ def _databases(root: Effective) -> Iterator[Finding]:
             if "%" not in path and not os.access(path, os.R_OK):
                 where = _place(database.section)
                 yield Finding("Error", f"{where}{kind}: {path}: {_why(path)}")
+
+
+def _drivers(root: Effective, known: Known) -> Iterator[Finding]:
+    """Names of drivers and mechanisms that this version lacks."""
+    for kind, names in (("passdb", known.passdbs), ("userdb", known.userdbs)):
+        for database in root.children(kind):
+            driver = database.text("driver")
+            if driver not in names:
+                where = _place(database.section)
+                yield Finding("Error", f"{where}{kind} driver {driver} is not implemented")
+    for mechanism in root.text("auth_mechanisms").upper().split():
+        if mechanism not in known.mechanisms:
+            yield Finding("Error", f"{_of(root, 'auth_mechanisms')}mechanism {mechanism} is not implemented")
+    locations = [(root, "mail_location"), *((space, "location") for space in root.children("namespace"))]
+    for section, key in locations:
+        driver, colon, _ = section.text(key).partition(":")
+        if colon and driver.isalnum() and driver not in (*known.mail_drivers, "auto"):
+            yield Finding("Error", f"{_of(section, key)}mail driver {driver} is not implemented")
+
+
+def _of(section: Effective, key: str) -> str:
+    value = section.value(key)
+    return f"{_at(value)}: " if value else ""
+
+
+def _files(tree: Tree) -> Iterator[Finding]:
+    """Permissions of the configuration files themselves."""
+    public = set()
+    for path in dict.fromkeys(tree.files):
+        mode = os.stat(path).st_mode
+        if mode & stat.S_IWOTH:
+            yield Finding("Error", f"{path} may be written by everybody")
+        if mode & stat.S_IROTH:
+            public.add(path)
+    for key, value in _written(tree):
+        if key in HIDDEN and value.text and not value.path and value.file in public:
+            yield Finding(
+                "Warning", f"{_at(value)}: {key} may be read by everybody: move it to a file of its own"
+            )
 
 
 def _place(section: Section | None) -> str:

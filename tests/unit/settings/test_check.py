@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.cli.doveconf import KNOWN
 from pydovecot.settings import doctor
 from pydovecot.settings.check import errors_of, not_implemented, notes_of
 from pydovecot.settings.parser import parse
@@ -125,7 +126,7 @@ def test_the_doctor(tmp_path: Path, taken_port: int) -> None:
         "service foo {\n executable = /no/such/program\n user = nosuchuser\n}\n"
         "passdb {\n driver = passwd-file\n args = scheme=plain /no/such/file\n}\nmail_uid = nosuchuser\n",
     )
-    found = [finding.text for finding in doctor.examine(tree)]
+    found = [finding.text for finding in doctor.examine(tree, KNOWN)]
     for expected in (
         "service(foo): user doesn't exist: nosuchuser",
         "mail_uid doesn't exist: nosuchuser",
@@ -140,6 +141,27 @@ def test_the_doctor(tmp_path: Path, taken_port: int) -> None:
 
 def test_the_doctor_misses_a_passdb_and_the_blank_before_a_path(tmp_path: Path) -> None:
     tree = read(tmp_path, "ssl_cert = /etc/x.pem\nprotocols =\n")
-    found = [finding.text for finding in doctor.examine(tree)]
+    found = [finding.text for finding in doctor.examine(tree, KNOWN)]
     assert "no passdb is configured: nobody can log in" in found
     assert f"{tmp_path}/c line 1: ssl_cert is a path: write ssl_cert = </etc/x.pem" in found
+
+
+def test_the_doctor_knows_what_is_missing(tmp_path: Path) -> None:
+    tree = read(
+        tmp_path,
+        "ssl = no\nprotocols =\nmail_location = obox:x\nauth_mechanisms = plain gssapi\n"
+        "doveadm_password = x\n"
+        "passdb {\n driver = ldap\n}\nuserdb {\n driver = static\n}\n"
+        "namespace a {\n location = maildir:~\n}\n",
+    )
+    (tmp_path / "c").chmod(0o666)
+    found = {finding.text for finding in doctor.examine(tree, KNOWN)}
+    at = f"{tmp_path}/c"
+    assert found >= {
+        f"{at} line 3: mail driver obox is not implemented",
+        f"{at} line 4: mechanism GSSAPI is not implemented",
+        f"{at} line 5: doveadm_password may be read by everybody: move it to a file of its own",
+        f"{at} line 6: passdb driver ldap is not implemented",
+        f"{at} may be written by everybody",
+    }
+    assert not any("maildir" in text or "userdb" in text or "PLAIN" in text for text in found)
