@@ -6,10 +6,8 @@ from typing import Final
 from pydovecot.mime import casemap, charset, header, params, structure, transfer, words
 from pydovecot.mime.structure import Part
 
-_FOLD: Final = re.compile(rb"\r?\n[ \t]")
-_LINE: Final = re.compile(rb"\n(?:([^\n:]*)(:[ \t]?))?([^\n]*(?:\n[ \t][^\n]*)*)")
-# Marks of a message whose text may differ from its raw bytes.
-_ENCODED: Final = re.compile(rb"=\?|[\x1b\x80-\xff]|base64|utf-7", re.IGNORECASE)
+_FOLD: Final = re.compile(rb"\n[ \t]")
+_SOFT_BREAK: Final = re.compile(rb"=[ \t]*\r?\n")
 _QP_ESCAPE: Final = re.compile(rb"=(?!3D|20)[0-9A-Fa-f]{2}")
 _WORDS: Final = re.compile(r"[A-Z0-9]+|[^\x00-\x7f]+")
 
@@ -25,28 +23,35 @@ class Needle:
         found = _WORDS.findall(self.text)
         self._words = [word.encode() for word in found] if self.text.isascii() else None
 
-    def may_be_in(self, raw: bytes) -> bool:
-        """False when the raw message (or header) cannot contain the text; cheap."""
-        if _ENCODED.search(raw) is not None:
-            return True
-        if self._words is None:
-            return _QP_ESCAPE.search(raw) is not None
-        upper = raw.upper()
-        if all(word in upper for word in self._words):
-            return True
-        return b"=" in raw and b"QUOTED-PRINTABLE" in upper and self._may_be_in_quoted(upper)
-
-    def _may_be_in_quoted(self, upper: bytes) -> bool:
-        if _QP_ESCAPE.search(upper) is not None:
-            return True
-        joined = upper.replace(b"=\r\n", b"").replace(b"=\n", b"")
-        return any(b"= " in joined or b"=\t" in joined or word in joined for word in self._words or ())
-
     def is_in_message(self, message: bytes, headers: bool) -> bool:
         """TEXT (with `headers`) or BODY. RFC 3501 6.4.4."""
-        if not self.may_be_in(message):
+        end = header.end(message)
+        if headers and self.text in header_text(message[:end]):
+            return True
+        if not self._may_be_behind(message, end):
             return False
         return self._is_in_part(message, structure.parse(message), headers)
+
+    def _may_be_behind(self, message: bytes, end: int) -> bool:
+        """False when the raw body shows that the text cannot be in it: much cheaper than decoding."""
+        body = message[end:]
+        if not body.isascii() or b"=?" in body or b"\x1b" in message:
+            return True
+        upper = message.upper()
+        if b"BASE64" in upper or b"UTF-7" in upper or b"UTF-16" in upper:
+            return True
+        quoted = b"QUOTED-PRINTABLE" in upper
+        if quoted and _QP_ESCAPE.search(body) is not None:
+            return True
+        if self._words is None:
+            return False
+        if all([word in upper for word in self._words]):
+            return True
+        if not quoted:
+            return False
+        # Soft line breaks may cut words.
+        joined = _SOFT_BREAK.sub(b"", upper)
+        return all([word in joined for word in self._words])
 
     def _is_in_part(self, message: bytes, root: Part, headers: bool) -> bool:
         stack = [root]
@@ -70,19 +75,24 @@ class Needle:
 
 
 def header_text(block: bytes) -> str:
-    """A header's lines unfolded, decoded and normalised, as one text with CRLF."""
+    """A header's lines unfolded, decoded and normalised, as one text with LF."""
     if b"\r" in block:
         block = header.drop_cr(block)
-    if b"=?" not in block and block.isascii():
-        return casemap.normalise(_FOLD.sub(b" ", block).replace(b"\n", b"\r\n").decode("ascii"))
+    block = _FOLD.sub(b" ", block)
     out: list[str] = []
-    for name, middle, value in _LINE.findall(b"\n" + block.removesuffix(b"\n")):
-        if middle:
-            out.append(casemap.normalise(charset.decode(name)) + middle.decode("ascii"))
-            out.append(words.normalised(_FOLD.sub(b" ", value)))
-        else:
-            out.append(casemap.normalise(charset.decode(value)))
-        out.append("\r\n")
+    done = 0
+    at = block.find(b"=?")
+    while at >= 0:
+        start = block.rfind(b"\n", 0, at) + 1
+        end = block.find(b"\n", at)
+        end = end if end >= 0 else len(block)
+        if (colon := block.find(b":", start, at)) >= 0:
+            value = colon + 2 if block[colon + 1 : colon + 2] in (b" ", b"\t") else colon + 1
+            out.append(casemap.normalise(charset.decode(block[done:value])))
+            out.append(words.normalised(block[value:end]))
+            done = end
+        at = block.find(b"=?", end)
+    out.append(casemap.normalise(charset.decode(block[done:])))
     return "".join(out)
 
 
