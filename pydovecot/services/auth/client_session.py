@@ -68,6 +68,11 @@ class ClientSession:
 
     def gone(self) -> None:
         """The connection is closed: forget everything."""
+        waiting = len(self.handler)
+        if waiting and not self.closed and not self._server.stopping:
+            self._server.event.error(
+                f"auth client {self.pid} disconnected with {waiting} pending requests: EOF"
+            )
         self.closed = True
         self.handler.abort()
         if self._server.login_sessions.get(self.pid) is self:

@@ -58,6 +58,10 @@ class RequestHandler:
         self._client_pid = 0
         self.client_minor = EMPTY_RESPONSE_MINOR
 
+    def __len__(self) -> int:
+        """How many requests are open."""
+        return len(self._pending)
+
     # -- commands
 
     def begin(self, fields: list[str], client_pid: int) -> None:
@@ -226,7 +230,7 @@ class RequestHandler:
         request = pending.request
         if pending.last_penalty:
             self._server.penalties.update(request, 0)
-        pending.auth.log.debug(request, "Auth request finished")
+        self._server.request_log.debug(request, "Auth request finished")
         anonymous = pending.auth.mechanism.name == "ANONYMOUS"
         line = replies.ok(pending.id, request, outcome.data, anonymous=anonymous)
         if self._auth_only or request.no_login or "nologin" in request.extra or "proxy" in request.extra:
@@ -242,7 +246,7 @@ class RequestHandler:
         if result is Result.OK:
             result = Result.MISMATCH
         self._drop(pending)
-        pending.auth.log.debug(request, "Auth request finished")
+        self._server.request_log.debug(request, "Auth request finished")
         line = replies.fail(pending.id, request, result)
         if "nodelay" in request.extra:
             self._reply(line)

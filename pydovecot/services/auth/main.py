@@ -138,6 +138,7 @@ def on_stop(context: Context) -> None:
     state: State = context.state
     state.server.failures.flush()
     if context.stopping:
+        state.server.stopping = True
         for connection in list(state.connections):
             connection.close()
         state.workers.close()

@@ -144,7 +144,7 @@ class MasterSession:
             )
             self._reply(f"FAIL\t{number}\n")
             return
-        self._run(number, request, self._pass_steps(number, request))
+        self._run(number, request, self._pass_steps(number, request), "passdb")
 
     def _pass_steps(self, number: int, request: AuthRequest) -> Lookup:
         result, _found = yield from self._server.database.passdbs.credentials(request, "")
@@ -193,16 +193,16 @@ class MasterSession:
             request.user = None
         return number, request
 
-    def _run(self, number: int, request: AuthRequest, steps: Lookup) -> None:
+    def _run(self, number: int, request: AuthRequest, steps: Lookup, what: str = "userdb") -> None:
         if request.user is None and request.service:
             self._reply(f"NOTFOUND\t{number}\n")
             return
         if self._outstanding >= MAX_OUTSTANDING:
             raise MasterGone(f"Master sent more than {MAX_OUTSTANDING} requests at once")
         self._outstanding += 1
-        self._advance(number, steps, None)
+        self._advance(number, steps, None, what)
 
-    def _advance(self, number: int, steps: Lookup, value: Any) -> None:
+    def _advance(self, number: int, steps: Lookup, value: Any, what: str = "userdb") -> None:
         try:
             step = steps.send(value)
         except StopIteration as stop:
@@ -211,11 +211,11 @@ class MasterSession:
             self._server.event.exception("Lookup failed", exc)
             line = f"FAIL\t{number}\n"
         else:
-            self._server.workers.submit(step, lambda answer: self._advance(number, steps, answer))
+            self._server.workers.submit(step, lambda answer: self._advance(number, steps, answer, what))
             return
         self._outstanding -= 1
         if self._server.debug:
-            self._server.event.debug(f"master out: {line.rstrip(chr(10))[:MAX_LINE_BYTES]}")
+            self._server.event.debug(f"{what} out: {line.rstrip(chr(10))[:MAX_LINE_BYTES]}")
         self._reply(line)
 
     # -- the end of a login
@@ -269,7 +269,8 @@ class MasterSession:
             tail += "\tanonymous"
         self._outstanding += 1
         token_pid = session_pid if wants_token else 0
-        self._advance(number, self._hand_over_steps(number, request, tail, token_pid), None)
+        steps = self._hand_over_steps(number, request, tail, token_pid)
+        self._advance(number, steps, None, "master userdb")
 
     def _hand_over_steps(self, number: int, request: AuthRequest, tail: str, token_pid: int) -> Lookup:
         result = yield from self._server.database.userdbs.lookup(request)

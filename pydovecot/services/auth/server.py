@@ -82,6 +82,8 @@ class AuthServer:
         self.debug = database.rules.debug
         self.debug_passwords = database.rules.debug_passwords
         self.mech_logs = {name: DbLog(event, name.lower(), database.rules) for name in self.mechanisms}
+        self.stopping = False
+        self.request_log = DbLog(event, "auth", database.rules)
         self._connect_uid = 0
         self._token_secret = world.random(32)
         mech_lines = b"".join(

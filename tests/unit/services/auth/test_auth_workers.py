@@ -242,4 +242,5 @@ def test_an_answer_for_a_client_that_left_is_dropped(tmp_path: Path) -> None:
     client.out = b""
     late.waiting.pop()[1]((Result.OK, ""))
     assert client.out == b""
-    assert not auth.log_text().count("Error")
+    assert "auth client 5 disconnected with 1 pending requests: EOF" in auth.log_text()
+    assert auth.log_text().count("Error") == 1
