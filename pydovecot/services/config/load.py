@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pydovecot.services.config.all_settings import implemented
-from pydovecot.settings.check import errors_of, not_implemented
+from pydovecot.settings.check import errors_of, not_implemented, notes_of
 from pydovecot.settings.errors import ConfigError
 from pydovecot.settings.master import Configuration, configuration
 from pydovecot.settings.parser import parse_collecting
@@ -16,5 +16,6 @@ def load(path: str) -> Configuration:
         problems = errors_of(tree)
     if problems:
         raise ConfigError(problems)
+    tree.notes.extend(notes_of(tree))
     made = configuration(tree)
     return replace(made, warnings=(*made.warnings, *not_implemented(tree, implemented())))
