@@ -1,6 +1,7 @@
 """dovecot-keywords: names of the letters a-z in file names. `0 Junk\\n1 $Forwarded\\n`, at most 26."""
 
 import os
+import time
 from typing import Final
 
 from pydovecot.base.dotlock import Dotlock
@@ -38,6 +39,12 @@ def write(path: str, names: list[str], *, mode: int, gid: int, fsync: bool) -> N
         for index, name in enumerate(names[:MAX_KEYWORDS]):
             if name:
                 out.write(f"{index} {name}\n".encode())
+        out.flush()
+        # Dovecot compares whole seconds: each new content needs a later one.
+        before = stamp(path)[2] // 1_000_000_000
+        now = time.time()
+        if now < before + 1:
+            os.utime(out.fileno(), (now, before + 1))
 
 
 def stamp(path: str) -> tuple[int, int, int]:
