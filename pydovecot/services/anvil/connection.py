@@ -2,11 +2,16 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
+from typing import Final
 
 from pydovecot.event.event import Event
 from pydovecot.event.wire import clean
 from pydovecot.services.anvil.protocol import MAX_LINE, Anvil, BadCommandError, is_handshake
+
+LARGE_ANSWER: Final = 64 * 1024
+DUMP_SECS: Final = 2.0  # the socket buffer takes most of it; a reader that sleeps is not worth waiting for
 
 
 class LineReader:
@@ -54,31 +59,54 @@ class LineReader:
         return True
 
 
-class Client(asyncio.Protocol):
-    """One connection of the anvil or anvil-auth-penalty socket."""
+class Client:
+    """One connection of the anvil or anvil-auth-penalty socket.
 
-    def __init__(self, reader: LineReader, on_closed: Callable[[], None]) -> None:
+    Plain descriptors in the loop instead of asyncio's transports: there is one for each login process, often
+    for a single question.
+    """
+
+    def __init__(self, sock: socket.socket, reader: LineReader, on_closed: Callable[[], None]) -> None:
+        self._sock = sock
         self._reader = reader
         self._on_closed = on_closed
-        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_event_loop()
+        self._loop.add_reader(sock.fileno(), self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        go_on = bool(data) and self._reader.feed(data)
+        answer, self._reader.output = self._reader.output, b""
+        if answer and not self._send(answer):
+            go_on = False
+        if not go_on:
+            self.close()
 
-    def data_received(self, data: bytes) -> None:
-        """Answer; a peer that does not read its answers is cut off by asyncio's own pause."""
-        assert self._transport is not None
-        go_on = self._reader.feed(data)
-        if self._reader.output:
-            self._transport.write(self._reader.output)
-            self._reader.output = b""
-        if not go_on or self._transport.get_write_buffer_size() > 4_000_000:
-            self._transport.close()
+    def _send(self, answer: bytes) -> bool:
+        """Answers are small and wanted; a peer that lets them pile up in its socket buffer is cut off."""
+        if len(answer) > LARGE_ANSWER:  # a dump for doveadm
+            self._sock.setblocking(True)
+            self._sock.settimeout(DUMP_SECS)
+            try:
+                self._sock.sendall(answer)
+            except OSError:
+                return False
+            self._sock.setblocking(False)
+            return True
+        try:
+            return self._sock.send(answer) == len(answer)
+        except OSError:
+            return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The end."""
+    def close(self) -> None:
+        """The end, from whichever side."""
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
         self._on_closed()
 
 

@@ -33,13 +33,12 @@ class State:
 
     anvil: Anvil
     pipes: list[Pipe]
-    tasks: set[asyncio.Task[None]]
 
 
 def after_jail(context: Context) -> None:
     """Begin to read the pipes."""
     anvil = Anvil(ConnectLimit(), Penalties(time.time))
-    state = State(anvil, [], set())
+    state = State(anvil, [])
     context.state = state
     loop = asyncio.get_event_loop()
     for listener in context.listeners:
@@ -81,21 +80,13 @@ def _pipe_readable(loop: asyncio.AbstractEventLoop, pipe: Pipe) -> None:
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client of a socket."""
     state: State = context.state
-    loop = asyncio.get_event_loop()
 
     def closed() -> None:
         context.done(accepted)
         context.set_title(f"{context.clients} connections")
 
-    client = Client(LineReader(state.anvil, context.event), closed)
-    task = loop.create_task(_adopt(loop, client, accepted))
-    state.tasks.add(task)
-    task.add_done_callback(state.tasks.discard)
+    Client(accepted.sock, LineReader(state.anvil, context.event), closed)
     context.set_title(f"{context.clients} connections")
-
-
-async def _adopt(loop: asyncio.AbstractEventLoop, client: Client, accepted: Accepted) -> None:
-    await loop.connect_accepted_socket(lambda: client, accepted.sock)
 
 
 SPEC = ServiceSpec(

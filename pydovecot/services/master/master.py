@@ -230,7 +230,7 @@ class Master:
         if owner is None:
             return
         service, child = owner
-        if service.config.type not in ("log", "config", "anvil"):
+        if service.config.type not in ("log", "config", "anvil", "login"):  # only these tell it of sessions
             self.world.anvil_kill(pid)
         service.ended(child, Ended(pid, status))
         if self.stopping:
@@ -379,3 +379,5 @@ def freeze() -> None:
     """After all roles are imported: the collector leaves what they brought alone, so that it stays shared."""
     gc.collect()
     gc.freeze()
+    # Inherited by all: bulk answers make many short-lived tuples, and a collection touches shared pages.
+    gc.set_threshold(20_000, 20, 50)
