@@ -13,6 +13,7 @@ from pydovecot.settings import kinds
 from pydovecot.settings.effective import Effective, copy, effective, overlay
 from pydovecot.settings.errors import Problem
 from pydovecot.settings.known import words
+from pydovecot.settings.known.modules import AUTH_SETTINGS, MODULES
 from pydovecot.settings.tree import Note, Section, Tree, Value
 
 MIN_VSZ_LIMIT: Final = 2**20
@@ -87,7 +88,21 @@ def not_implemented(tree: Tree, implemented: Mapping[str, frozenset[str]]) -> li
                 for name in loaded.text.split()
                 if name not in plugins
             )
-    return lines
+    return [*lines, *_auth_in_protocols(tree)]
+
+
+def _auth_in_protocols(tree: Tree) -> Iterator[str]:
+    """Settings of auth inside protocol {}: Dovecot's auth keeps them apart, ours serves all protocols alike."""
+    for block in tree.blocks:
+        if not block.filter.protocol:
+            continue
+        inside = f"inside protocol {block.filter.protocol} {{ }} has no effect, auth serves all protocols alike"
+        for key, value in block.root.values.items():
+            if key.startswith("auth_") and key in AUTH_SETTINGS and key not in MODULES["login"]:
+                yield f"{value.file} line {value.line}: {key} {inside}"
+        for kind in ("passdb", "userdb"):
+            for section in block.root.of_type(kind):
+                yield f"{section.file} line {section.line}: {kind} {inside}"
 
 
 def _walk(path: str, section: Section) -> Iterator[tuple[str, Section, str, Value]]:

@@ -107,6 +107,7 @@ def _warnings(text: str) -> set[str]:
         for line in text.splitlines()
         if line.startswith("doveconf: Warning: ")
         and "implemented" not in line
+        and "auth serves all protocols" not in line
         and "There is no setting" not in line
     }
 
