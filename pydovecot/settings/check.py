@@ -92,11 +92,12 @@ def not_implemented(tree: Tree, implemented: Mapping[str, frozenset[str]]) -> li
 
 
 def _auth_in_protocols(tree: Tree) -> Iterator[str]:
-    """Settings of auth inside protocol {}: Dovecot's auth keeps them apart, ours serves all protocols alike."""
+    """Settings of auth inside protocol {}: Dovecot's auth keeps them apart, ours does not."""
     for block in tree.blocks:
         if not block.filter.protocol:
             continue
-        inside = f"inside protocol {block.filter.protocol} {{ }} has no effect, auth serves all protocols alike"
+        where = f"inside protocol {block.filter.protocol} {{ }}"
+        inside = f"{where} has no effect, auth serves all protocols alike"
         for key, value in block.root.values.items():
             if key.startswith("auth_") and key in AUTH_SETTINGS and key not in MODULES["login"]:
                 yield f"{value.file} line {value.line}: {key} {inside}"

@@ -8,24 +8,21 @@ written.
 of `<file` values are read later, by those who want them.
 """
 
-import glob
-import ipaddress
 import os
 import re
-import socket
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydovecot.settings import obsolete
 from pydovecot.settings.errors import ConfigError, Problem, suggest
+from pydovecot.settings.files import expand_pattern, read, relative
 from pydovecot.settings.kinds import BadValue
 from pydovecot.settings.known.modules import AUTH_SETTINGS
 from pydovecot.settings.lines import Kind, Line, classify
+from pydovecot.settings.networks import inside, nesting_refusal, parse_network
 from pydovecot.settings.schema import SCHEMA, SectionType
-from pydovecot.settings.tree import Filter, Network, Note, Section, Tree, Value
+from pydovecot.settings.tree import Filter, Note, Section, Tree, Value
 
-MAX_FILE_BYTES: Final = 16 * 2**20  # a configuration file; the largest real ones have some 100 kB
 MAX_INCLUDE_DEPTH: Final = 50
 MAX_PROBLEMS: Final = 100  # more than that is no configuration file
 
@@ -150,7 +147,7 @@ class Parser:
         """Read the main file."""
         self._frames.append(_Frame("", self.tree.root, Filter(), path, 0))
         try:
-            data = _read(path)
+            data = read(path)
         except OSError as exc:
             raise ConfigError(text=f"open({path}) failed: {exc.strerror}") from exc
         self._read_lines(path, data)
@@ -264,7 +261,7 @@ class Parser:
         self._frames.append(_Frame(key, root, wanted, file, number, is_filter=True))
 
     def _filter(self, key: str, value: str, parent: Filter) -> Filter | None:
-        refusal = _nesting_refusal(key, parent)
+        refusal = nesting_refusal(key, parent)
         if refusal:
             self.error(refusal)
             return None
@@ -272,33 +269,18 @@ class Parser:
             return Filter(value, parent.local, parent.local_name, parent.remote)
         if key == "local_name":
             return Filter(parent.protocol, parent.local, value, parent.remote)
-        network = self._network(value)
-        outer = parent.local if key == "local" else parent.remote
-        if network is None:
+        try:
+            network = parse_network(value)
+        except BadValue as exc:
+            self.error(str(exc))
             return None
-        if outer is not None and not _inside(network, outer):
+        outer = parent.local if key == "local" else parent.remote
+        if outer is not None and not inside(network, outer):
             self.error(f"{key} net1 {{ {key} net2 {{ .. }} }} requires net2 to be inside net1")
             return None
         if key == "local":
             return Filter(parent.protocol, network, parent.local_name, parent.remote)
         return Filter(parent.protocol, parent.local, parent.local_name, network)
-
-    def _network(self, value: str) -> Network | None:
-        host, slash, bits = value.partition("/")
-        try:
-            address = ipaddress.ip_address(host.strip("[]"))
-        except ValueError:
-            try:
-                found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-            except (OSError, UnicodeError) as exc:
-                reason = exc.strerror if isinstance(exc, OSError) else "Name or service not known"
-                self.error(f"gethostbyname({host}) failed: {reason}")
-                return None
-            address = ipaddress.ip_address(str(found[0][4][0]).partition("%")[0])
-        if slash and (not bits.isdecimal() or len(bits) > 3 or int(bits) > address.max_prefixlen):
-            self.error(f"Invalid network mask: {bits}")
-            return None
-        return ipaddress.ip_interface(f"{address}/{bits or address.max_prefixlen}")
 
     # Values.
 
@@ -319,7 +301,7 @@ class Parser:
         path = ""
         file, number = self.here()
         if line.kind is Kind.KEYFILE:
-            path = _relative(line.value, file)
+            path = relative(line.value, file)
             text = f"<{line.value}"
         elif line.kind is Kind.KEYVARIABLE:
             text = self._variables(key, line.value)
@@ -411,7 +393,7 @@ class Parser:
 
     def _include(self, pattern: str, *, ignore: bool) -> None:
         file, _ = self.here()
-        paths = _glob(_relative(pattern, file)) if pattern else []
+        paths = expand_pattern(relative(pattern, file)) if pattern else []
         if not paths and not ignore:
             self.error("No matches")
         for path in paths:
@@ -422,7 +404,7 @@ class Parser:
                 self.error(f"Includes are nested too deeply: {path}")
                 return
             try:
-                data = _read(path)
+                data = read(path)
             except OSError as exc:
                 if not ignore:
                     self.error(f"Couldn't open include file {path}: {exc.strerror}")
@@ -446,58 +428,3 @@ def parse_collecting(path: str, *, expand: bool = False) -> tuple[Tree, list[Pro
     parser = Parser(Tree(path), expand)
     parser.run(path)
     return parser.tree, parser.problems
-
-
-def _read(path: str) -> str:
-    with open(path, "rb") as stream:
-        data = stream.read(MAX_FILE_BYTES + 1)
-    if len(data) > MAX_FILE_BYTES:
-        raise OSError(27, "File too large for a configuration")
-    return data.decode("utf-8", "surrogateescape")
-
-
-def _relative(path: str, including: str) -> str:
-    """Paths are relative to the directory of the file that names them."""
-    if path.startswith("/"):
-        return path
-    directory, slash, _ = including.rpartition("/")
-    return directory + slash + path
-
-
-def _glob(pattern: str) -> list[str]:
-    found: dict[str, None] = {}
-    for single in _braces(pattern):
-        found.update(dict.fromkeys(sorted(glob.glob(single))))
-    return list(found)
-
-
-def _braces(pattern: str) -> Iterator[str]:
-    """{a,b} alternatives as glob(3) has them with GLOB_BRACE."""
-    found = re.search(r"\{([^{}]*)\}", pattern)
-    if found is None or "," not in found[1]:
-        yield pattern
-        return
-    for choice in found[1].split(",")[:100]:
-        yield from _braces(pattern[: found.start()] + choice + pattern[found.end() :])
-
-
-def _nesting_refusal(key: str, parent: Filter) -> str:
-    """Filters nest in one order only: local, local_name, remote, protocol."""
-    if key == "protocol":
-        return "Nested protocol { protocol { .. } } block not allowed" if parent.protocol else ""
-    outer = ""
-    if parent.remote and key in ("local", "local_name"):
-        outer = "remote"
-    elif parent.protocol:
-        outer = "protocol"
-    elif parent.local_name and key == "local":
-        outer = "local_name"
-    if not outer:
-        return ""
-    return f"{outer} {{ {key} {{ .. }} }} not allowed (use {key} {{ {outer} {{ .. }} }} instead)"
-
-
-def _inside(inner: Network, outer: Network) -> bool:
-    return inner.version == outer.version and (
-        inner.network.prefixlen >= outer.network.prefixlen and inner.ip in outer.network
-    )
