@@ -18,6 +18,9 @@ Handler = Callable[[Session, bytes], Iterator[bytes]]
 CAPABILITY: Final = b"CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
 
 
+DELETED: Final = encode.ok("Marked to be deleted.")
+
+
 class BadCommand(Exception):
     """Answered with -ERR and this text; too many of them end the session."""
 
@@ -77,7 +80,7 @@ def dele(session: Session, args: bytes) -> Iterator[bytes]:
     """RFC 1939 5, DELE: only a mark until QUIT."""
     seq, _ = _message(session, args)
     session.deleted.add(seq)
-    yield encode.ok("Marked to be deleted.")
+    yield DELETED
 
 
 def retr(session: Session, args: bytes) -> Iterator[bytes]:

@@ -1,9 +1,11 @@
 """Moves bytes between a client's socket and its Pop3Connection, with the clocks of a session."""
 
+import contextlib
 import os
+import select
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
@@ -16,6 +18,7 @@ from pydovecot.storage.user import StorageUser
 
 IDLE_SECS: Final = 600.0  # RFC 1939 3: at least ten minutes
 COMMIT_SECS: Final = 10.0  # flags are written after so long a pause; Dovecot: CLIENT_COMMIT_TIMEOUT_MSECS
+STOP_CHECK_SECS: Final = 1.0  # how soon a write that waits for the client sees that the server stops
 READ_BYTES: Final = 1 << 14
 SEND_BYTES: Final = 1 << 16  # small answers of pipelined commands go out together
 
@@ -54,15 +57,12 @@ class _Stream:
     def __init__(self, session: MailSession, connection: Pop3Connection, lock: SessionLock | None) -> None:
         self._session, self._connection, self._lock = session, connection, lock
         sock = session.sock
-        self._in_fd = sock.fileno() if sock is not None else 0
-        self._write: Callable[[bytes], None]
+        self._in_fd, self._out_fd = (0, 1) if sock is None else (sock.fileno(), sock.fileno())
         if sock is not None:
-            sock.settimeout(IDLE_SECS)
+            # Without blocking: a write is one call, and a client that does not read is waited for by _drain.
+            sock.setblocking(False)
             if sock.family != socket.AF_UNIX:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._write = sock.sendall
-        else:
-            self._write = _write_stdout
 
     def run(self) -> None:
         """Answer the login, then commands until the end."""
@@ -95,7 +95,10 @@ class _Stream:
                 line = "Disconnected for inactivity."
                 self._last_word(connection.goodbye(line, "Disconnected for inactivity"))
                 return
-        data = os.read(self._in_fd, READ_BYTES)
+        try:
+            data = os.read(self._in_fd, READ_BYTES)
+        except BlockingIOError:
+            return
         if not data:
             connection.close("Connection closed")
             return
@@ -117,14 +120,32 @@ class _Stream:
         if waiting:
             self._write(b"".join(waiting))
 
-    def _last_word(self, line: bytes) -> None:
+    def _write(self, data: bytes) -> None:
+        """All of `data`. TimeoutError when the client does not take it."""
         try:
-            self._write(line)
-        except OSError:
-            pass
+            done = os.write(self._out_fd, data)
+        except BlockingIOError:
+            done = 0
+        if done < len(data):
+            self._drain(memoryview(data)[done:])
 
+    def _drain(self, rest: memoryview) -> None:
+        """The socket is full: wait for the client, but not when the server stops."""
+        poll = select.poll()
+        poll.register(self._out_fd, select.POLLOUT)
+        deadline = time.monotonic() + IDLE_SECS
+        while rest:
+            if not poll.poll(int(STOP_CHECK_SECS * 1000)):
+                if self._session.stopping or time.monotonic() > deadline:
+                    raise TimeoutError
+                continue
+            try:
+                rest = rest[os.write(self._out_fd, rest) :]
+            except BlockingIOError:
+                continue
+            deadline = time.monotonic() + IDLE_SECS
 
-def _write_stdout(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+    def _last_word(self, line: bytes) -> None:
+        """To a client that may be gone, and is not waited for."""
+        with contextlib.suppress(OSError):
+            os.write(self._out_fd, line)
