@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydovecot import __version__
+from pydovecot.services.master.parse import complain
 from pydovecot.settings.errors import ConfigError
 
 DEFAULT_CONFIG: Final = "/etc/dovecot/dovecot.conf"
@@ -167,7 +168,7 @@ def _reload(config_file: str) -> int:
         pid = _running(config_file)
     except ConfigError as exc:
         # The running server keeps its configuration; say what is wrong with the file here and now.
-        print(exc, file=sys.stderr)
+        complain(exc.lines, sys.stderr)
         return FATAL
     if pid is None:
         return NOT_RUNNING
@@ -179,7 +180,7 @@ def _stop(config_file: str) -> int:
     try:
         pid = _running(config_file)
     except ConfigError as exc:
-        print(exc, file=sys.stderr)
+        complain(exc.lines, sys.stderr)
         return FATAL
     if pid is None:
         return NOT_RUNNING

@@ -70,7 +70,9 @@ def test_bad_configuration_at_start(toys: Toys) -> None:
     command = [sys.executable, "-m", "tests.support.echo_roles", str(toys.config)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 89
-    assert done.stderr == f"Error in configuration file {toys.config} line 1: Unknown setting: x\n"
+    assert done.stderr == (
+        f"doveconf: Fatal: Error in configuration file {toys.config} line 1: Unknown setting: x\n"
+    )
 
 
 def test_port_in_use(toys: Toys) -> None:

@@ -29,7 +29,7 @@ from pydovecot.services.master.client import Clients
 from pydovecot.services.master.exits import Ended
 from pydovecot.services.master.generation import Generation, log_target
 from pydovecot.services.master.loop import Caught, Loop
-from pydovecot.services.master.parse import ConfigFailedError, Parsing, Reader
+from pydovecot.services.master.parse import ConfigFailedError, Parsing, Reader, complain
 from pydovecot.services.master.rundir import StartError
 from pydovecot.services.master.systemd import Notify
 from pydovecot.services.master.world import World, image_size
@@ -75,8 +75,7 @@ class Master:
         try:
             configuration = Parsing(self.options.reader, self.options.config_file, lambda: None).wait()
         except ConfigFailedError as exc:
-            for line in exc.lines:
-                print(line, file=sys.stderr)
+            complain(exc.lines, sys.stderr)
             return FATAL
         try:
             self._start(configuration)

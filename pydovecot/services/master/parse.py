@@ -4,9 +4,9 @@ What comes back through a pipe is plain data, or the lines that say what is wron
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from pydovecot.event.oneline import one_line
 
@@ -31,6 +31,12 @@ class ConfigFailedError(Exception):
     def __init__(self, lines: list[str]) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+def complain(lines: Sequence[str], stream: TextIO) -> None:
+    """Say on a terminal what is wrong with the configuration, in the words of Dovecot's doveconf."""
+    for number, line in enumerate(lines):
+        print(f"doveconf: {'Error' if number else 'Fatal'}: {line}", file=stream)
 
 
 class Parsing:
