@@ -23,8 +23,6 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from pydovecot.settings.template import compile_template, modify
@@ -77,7 +75,10 @@ _HASHES: Final = {
     "sha3": "sha3_256",
     "sha3-256": "sha3_256",
     "sha3-512": "sha3_512",
-}class _Run:
+}
+
+
+class _Run:
     """One expansion: the table, the caller's functions, and what could not be found."""
 
     __slots__ = ("depth", "functions", "problems", "table")
