@@ -24,7 +24,10 @@ _TEMPORARY: Final = frozenset({Code.INUSE, Code.OVERQUOTA, Code.UNAVAILABLE, Cod
 
 
 class Pop3Connection:
-    """One client after its login. `internal_error` gives what a client is told of a fault of ours."""
+    """One client after its login. `internal_error` gives what a client is told of a fault of ours.
+
+    `answer_login`: False on stdin and stdout, where nobody has logged in.
+    """
 
     def __init__(
         self,
@@ -32,7 +35,10 @@ class Pop3Connection:
         settings: Pop3Settings,
         event: Event,
         internal_error: Callable[[], str],
+        *,
+        answer_login: bool = True,
     ) -> None:
+        self._answer_login = answer_login
         self._open_session = open_session
         self._event = event
         self._internal_error = internal_error
@@ -62,7 +68,8 @@ class Pop3Connection:
             yield self._count(encode.error(f"[SYS/TEMP] {self._internal_error()}"))
             self.close("Couldn't open INBOX")
             return
-        yield self._count(encode.ok("Logged in."))
+        if self._answer_login:
+            yield self._count(encode.ok("Logged in."))
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take in what the client sent; the answers to all commands that are whole."""

@@ -41,7 +41,9 @@ def serve(session: MailSession) -> None:
             lock.acquire()
         return Session(store, settings, session.event)
 
-    connection = Pop3Connection(open_session, settings, session.event, _internal_error)
+    connection = Pop3Connection(
+        open_session, settings, session.event, _internal_error, answer_login=session.sock is not None
+    )
     try:
         _Stream(session, connection, lock).run()
     finally:
