@@ -52,7 +52,13 @@ class Database:
             settings.auth_cache_size, settings.auth_cache_ttl, settings.auth_cache_negative_ttl, now
         )
         self.passdbs = PassdbChain(
-            passdbs, master_dbs, self.cache, event, workers=workers, verbose=self.rules.verbose
+            passdbs,
+            master_dbs,
+            self.cache,
+            event,
+            workers=workers,
+            verbose=self.rules.verbose,
+            cached_by_worker=settings.auth_cache_verify_password_with_worker,
         )
         self.userdbs = UserdbChain(userdbs, self.passdbs, self.cache, event, workers=workers)
 

@@ -169,9 +169,11 @@ def _make(
 ) -> D:
     if factory is None:
         if not driver:
-            raise BadDatabase(f"{what}: Missing driver")
+            raise BadDatabase(f"{what} is missing driver")
+        if driver in registry.NOT_YET:
+            raise BadDatabase(f"Support not compiled in for {what} driver '{driver}'")
         raise BadDatabase(f"Unknown {what} driver '{driver}'")
     try:
         return factory(args, world)
     except BadArgs as exc:
-        raise BadDatabase(f"{what} {exc}") from exc
+        raise BadDatabase(str(exc)) from exc

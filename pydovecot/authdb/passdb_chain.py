@@ -43,8 +43,10 @@ class PassdbChain:
         *,
         workers: bool,
         verbose: bool,
+        cached_by_worker: bool = False,
     ) -> None:
         self.passdbs, self.masters = passdbs, masters
+        self._cached_by_worker = cached_by_worker
         self._cache, self._event, self._workers, self._verbose = cache, event, workers, verbose
 
     def verify(self, request: AuthRequest, password: Secret) -> Steps[Result]:
@@ -318,7 +320,7 @@ class PassdbChain:
             return self._take(entry, request, cached)
         result = Result.OK
         if cached.stored is not None and not request.password_verified:
-            if self._workers and schemes.is_costly(cached.stored):
+            if self._workers and (self._cached_by_worker or schemes.is_costly(cached.stored)):
                 result, reason = yield Blocking(Work.CHECK, entry.index, request, password, cached.stored)
                 if reason is None:
                     return Result.INTERNAL

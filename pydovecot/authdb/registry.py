@@ -7,6 +7,7 @@ from pydovecot.authdb.driver import DriverWorld, Passdb, Userdb
 from pydovecot.authdb.passdb.pam import PamPassdb
 from pydovecot.authdb.passdb.passwd import PasswdPassdb
 from pydovecot.authdb.passdb.passwd_file import PasswdFilePassdb
+from pydovecot.authdb.passdb.shadow import ShadowPassdb
 from pydovecot.authdb.passdb.static import StaticPassdb
 from pydovecot.authdb.userdb.passwd import PasswdUserdb
 from pydovecot.authdb.userdb.passwd_file import PasswdFileUserdb
@@ -17,6 +18,7 @@ PASSDBS: Final[Mapping[str, Callable[[str, DriverWorld], Passdb]]] = {
     "static": StaticPassdb,
     "passwd-file": PasswdFilePassdb,
     "passwd": PasswdPassdb,
+    "shadow": ShadowPassdb,
     "pam": PamPassdb,
 }
 USERDBS: Final[Mapping[str, Callable[[str, DriverWorld], Userdb]]] = {
@@ -25,3 +27,8 @@ USERDBS: Final[Mapping[str, Callable[[str, DriverWorld], Userdb]]] = {
     "passwd": PasswdUserdb,
     "prefetch": PrefetchUserdb,
 }
+
+# What Dovecot 2.2 and 2.3 know besides: the name is right, we do not have the driver.
+NOT_YET: Final = frozenset(
+    {"sql", "ldap", "dict", "checkpassword", "imap", "oauth2"} | {"lua", "bsdauth", "sia", "vpopmail", "nss"}
+)

@@ -219,3 +219,24 @@ def test_pam(system_user: tuple[str, str], pam_service: str) -> None:
     refused = r"pam_authenticate\(\) failed: Authentication failure \(Password mismatch\?\)"
     assert re.search(where + rf"pam\({name},192\.0\.2\.7\): " + refused, log), log
     assert password not in log.replace(str(cluster.place.root), "")
+
+
+SHADOW_CONF = """\
+auth_mechanisms = plain cram-md5
+passdb {
+  driver = shadow
+}
+userdb {
+  driver = passwd
+}
+"""
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("useradd") is None, reason="needs root and useradd")
+def test_shadow(system_user: tuple[str, str]) -> None:
+    name, password = system_user
+    with running(SHADOW_CONF) as (_cluster, auth):
+        assert login(auth, name, password) == f"OK\t1\tuser={name}\t".encode()
+        assert login(auth, name, "wrong") == f"FAIL\t1\tuser={name}".encode()
+        assert login(auth, "daemon", "").startswith(b"FAIL")

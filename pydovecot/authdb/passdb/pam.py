@@ -37,11 +37,12 @@ class PamPassdb:
                 self.show_messages |= name == "failure_show_msg"
             elif name == "cache_key" and equals:
                 self.cache_key = value
-            elif name == "max_requests" and value.isdigit():
-                continue
+            elif name == "max_requests" and equals:
+                if not value.isdigit():
+                    raise BadArgs(f"pam: Invalid max_requests setting: {value}")
             elif word == "*":
                 self.service = "%s"
-            elif index == len(words) - 1 and not equals:
+            elif index == len(words) - 1:
                 self.service = word
             else:
                 raise BadArgs(f"pam: Unknown setting: {word}")

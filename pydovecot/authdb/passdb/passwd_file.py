@@ -11,7 +11,7 @@ from pydovecot.password.secret import Secret
 
 
 def _refuse(text: str) -> None:
-    raise BadArgs(text)
+    raise BadArgs(f"passdb {text}")
 
 
 class PasswdFilePassdb:

@@ -11,7 +11,7 @@ from pydovecot.authdb.result import UserResult
 
 
 def _refuse(text: str) -> None:
-    raise BadArgs(text)
+    raise BadArgs(f"userdb {text}")
 
 
 class PasswdFileUserdb:

@@ -21,7 +21,10 @@ class ClientGone(Exception):
 
 
 class ClientSession:
-    """`login` connections may hand their users over to mail processes; others only ask yes or no."""
+    """`login` connections may hand their users over to mail processes; others only ask yes or no.
+
+    `token` connections may only use DOVECOT-TOKEN, which is not offered yet: they are greeted, and refused.
+    """
 
     def __init__(
         self,
@@ -30,6 +33,7 @@ class ClientSession:
         close: Callable[[], None],
         *,
         login: bool,
+        token: bool = False,
         is_dead: Callable[[], bool] = lambda: False,
     ) -> None:
         self._server, self._write, self._close = server, write, close
@@ -39,13 +43,14 @@ class ClientSession:
         self.pid = 0
         self.cookie = server.world.random(COOKIE_BYTES)
         self.connect_uid = server.next_connect_uid()
-        self.handler = RequestHandler(server, self._reply, self.connect_uid, auth_only=not login)
+        self.handler = RequestHandler(server, self._reply, self.connect_uid, auth_only=not login, token=token)
+        self._token = token
         self._out: list[str] | None = None
         self.closed = False
 
     def hello(self) -> bytes:
         """What the client gets before it says anything."""
-        return self._server.client_hello(self.connect_uid, self.cookie)
+        return self._server.client_hello(self.connect_uid, self.cookie, token=self._token)
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent. All answers that are ready at once go out in one write."""

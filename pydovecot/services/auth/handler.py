@@ -47,9 +47,15 @@ class RequestHandler:
     """One connection's requests by id. `reply` takes whole lines."""
 
     def __init__(
-        self, server: AuthServer, reply: Callable[[str], None], connect_uid: int, *, auth_only: bool
+        self,
+        server: AuthServer,
+        reply: Callable[[str], None],
+        connect_uid: int,
+        *,
+        auth_only: bool,
+        token: bool = False,
     ) -> None:
-        self._server, self._reply, self._auth_only = server, reply, auth_only
+        self._server, self._reply, self._auth_only, self._token = server, reply, auth_only, token
         self._pending: dict[int, Pending] = {}
         world = server.world
         self._context = SaslContext(
@@ -72,6 +78,9 @@ class RequestHandler:
             raise BadLine(f"{who} sent broken AUTH request")
         number = self._number(fields[0], f"{who} sent broken AUTH request")
         mechanism = self._server.mechanisms.get(fields[1].upper())
+        if self._token:
+            name = sanitize(fields[1], MAX_MECH_NAME)
+            raise BadLine(f"{who} requested invalid authentication mechanism {name} (DOVECOT-TOKEN required)")
         if mechanism is None:
             name = sanitize(fields[1], MAX_MECH_NAME)
             raise BadLine(f"{who} requested unsupported authentication mechanism {name}")

@@ -41,6 +41,7 @@ class State:
     workers: WorkerPool
     anvil: AnvilClient
     connections: set[Connection] = field(default_factory=set)
+    without_anvil: bool = False
 
 
 def before_jail(context: Context) -> None:
@@ -57,7 +58,7 @@ def before_jail(context: Context) -> None:
         event = context.event.child(debug=True)
         database = Database(view, event, workers=True)
     loop = asyncio.get_event_loop()
-    anvil = AnvilClient(context.run_path("anvil-auth-penalty"), event)
+    anvil = AnvilClient(context.run_path("anvil-auth-penalty"), event, lambda: _anvil_lost(context))
     anvil.connect()
     path = context.run_path("auth-worker")
     limit = database.settings.auth_worker_max_count
@@ -75,6 +76,28 @@ def after_jail(context: Context) -> None:
     state.anvil.penalty_expire(EXPIRE_SECS)
 
 
+def _anvil_lost(context: Context) -> None:
+    """anvil was replaced. Its socket is root's, so only an unprivileged tree can connect again.
+
+    Else there are no penalties until another auth process takes over: as soon as nobody is connected.
+    """
+    state: State = context.state
+    if context.stopping:
+        return
+    if state.anvil.connect():
+        state.anvil.start()
+        state.anvil.penalty_expire(EXPIRE_SECS)
+    else:
+        state.without_anvil = True
+        _finish_if_idle(context)
+
+
+def _finish_if_idle(context: Context) -> None:
+    state: State = context.state
+    if state.without_anvil and not state.connections:
+        context.finish()
+
+
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client by the kind of its socket."""
     state: State = context.state
@@ -82,6 +105,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
     def done(connection: Connection) -> None:
         state.connections.discard(connection)
         context.done(accepted)
+        _finish_if_idle(context)
 
     make = _session_maker(state.server, accepted)
     loop = asyncio.get_event_loop()
@@ -103,10 +127,10 @@ def _session_maker(server: AuthServer, accepted: Accepted) -> Make:
             server, write, close, userdb_only=kind == "userdb", path=path, peer=peer
         )
 
-    # token sockets speak the same; their mechanism (DOVECOT-TOKEN) is not offered yet.
-    login = kind in ("login", "tokenlogin")
+    token = kind == "tokenlogin"
+    login = kind == "login" or token
     return lambda write, close: ClientSession(
-        server, write, close, login=login, is_dead=lambda: is_dead(sock)
+        server, write, close, login=login, token=token, is_dead=lambda: is_dead(sock)
     )
 
 

@@ -27,6 +27,7 @@ REQUEST_SECS: Final = 150  # Dovecot: AUTH_REQUEST_TIMEOUT_SECS
 MAX_REQUESTS: Final = 10_000  # open ones of one connection: ten times the clients of a login process
 
 
+_VERSION: Final = b"VERSION\t%d\t%d\n" % (CLIENT_MAJOR, CLIENT_MINOR)
 _SECRETS: Final = re.compile(r"(\bresp=|^CONT\t[^\t]*\t|^REQUEST\t\d+\t\d+\t\d+\t)[^\t]*", re.ASCII)
 
 
@@ -89,7 +90,7 @@ class AuthServer:
         mech_lines = b"".join(
             tabescape.join_text(["MECH", mechanism.name, *mechanism.properties]) for mechanism in mechanisms
         )
-        self._hello_head = b"VERSION\t%d\t%d\n" % (CLIENT_MAJOR, CLIENT_MINOR) + mech_lines
+        self._hello_head = _VERSION + mech_lines
         self.master_hello = b"VERSION\t%d\t%d\nSPID\t%d\n" % (MASTER_MAJOR, MASTER_MINOR, world.pid)
 
     def next_connect_uid(self) -> int:
@@ -97,14 +98,15 @@ class AuthServer:
         self._connect_uid += 1
         return self._connect_uid
 
-    def client_hello(self, connect_uid: int, cookie: bytes) -> bytes:
+    def client_hello(self, connect_uid: int, cookie: bytes, *, token: bool = False) -> bytes:
         """What a client is told at once."""
+        head = _VERSION if token else self._hello_head
         numbers = b"SPID\t%d\nCUID\t%d\nCOOKIE\t%s\nDONE\n" % (
             self.world.pid,
             connect_uid,
             cookie.hex().encode(),
         )
-        return self._hello_head + numbers
+        return head + numbers
 
     def token(self, service: str, session_pid: int, user: str, session: str) -> str:
         """A token that proves later that this user logged in by this session (imap-urlauth)."""

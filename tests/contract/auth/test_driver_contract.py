@@ -38,6 +38,7 @@ def args_of(driver: str, folder: Path) -> str:
         "static": "password=secret uid=1000",
         "passwd-file": str(users),
         "passwd": "",
+        "shadow": "",
         "pam": "pydovecot-no-such-service",
         "prefetch": "",
     }[driver]

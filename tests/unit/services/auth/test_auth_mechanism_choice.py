@@ -60,9 +60,10 @@ def test_what_we_do_not_have_yet_is_said_and_left_out() -> None:
     ("conf", "text"),
     [
         ("passdb {\n driver = nope\n}\n", "Unknown passdb driver 'nope'"),
-        ("passdb {\n args = x\n}\n", "passdb: Missing driver"),
+        ("passdb {\n args = x\n}\n", "passdb is missing driver"),
+        ("passdb {\n driver = sql\n}\n", "Support not compiled in for passdb driver 'sql'"),
         ("userdb {\n driver = nope\n}\n", "Unknown userdb driver 'nope'"),
-        ("passdb {\n driver = pam\n args = foo=bar x\n}\n", "passdb pam: Unknown setting: foo=bar"),
+        ("passdb {\n driver = pam\n args = foo=bar x\n}\n", "pam: Unknown setting: foo=bar"),
         ("passdb {\n driver = passwd-file\n}\n", "passdb passwd-file: Missing args"),
     ],
 )
