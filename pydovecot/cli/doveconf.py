@@ -18,8 +18,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TextIO
 
 from pydovecot import __version__
-from pydovecot.authdb.registry import PASSDBS, USERDBS
-from pydovecot.sasl.registry import MECHANISMS
 from pydovecot.services.config.all_settings import implemented
 from pydovecot.settings import doctor, dump
 from pydovecot.settings.check import errors_of, not_implemented, notes_of
@@ -31,11 +29,8 @@ from pydovecot.settings.known.modules import MODULES
 from pydovecot.settings.parser import parse_collecting
 from pydovecot.settings.schema import SCHEMA
 from pydovecot.settings.tree import Block, Query, Tree
-from pydovecot.storage.drivers.registry import DRIVERS
 
 DEFAULT_CONFIG: Final = "/etc/dovecot/dovecot.conf"
-
-KNOWN: Final = doctor.Known(frozenset(PASSDBS), frozenset(USERDBS), frozenset(MECHANISMS), frozenset(DRIVERS))
 
 USAGE: Final = """\
 usage: doveconf [-adhnNPsSx] [-c FILE] [-f FILTER=VALUE]... [-m MODULE] [NAME...]
@@ -276,6 +271,16 @@ def _warn_not_implemented(tree: Tree, err: TextIO) -> None:
         print(f"doveconf: Warning: {line}", file=err)
 
 
+def what_we_have() -> doctor.Known:
+    """Drivers and mechanisms of this version."""
+    # Imported here: scripts call doveconf for single values, and these are most of the program.
+    from pydovecot.authdb.registry import PASSDBS, USERDBS
+    from pydovecot.sasl.registry import MECHANISMS
+    from pydovecot.storage.drivers.registry import DRIVERS
+
+    return doctor.Known(frozenset(PASSDBS), frozenset(USERDBS), frozenset(MECHANISMS), frozenset(DRIVERS))
+
+
 def _check(tree: Tree, path: str, out: TextIO, err: TextIO) -> int:
     """All checks; errors make the status 89."""
     expanded, problems = parse_collecting(path, expand=True)
@@ -283,7 +288,7 @@ def _check(tree: Tree, path: str, out: TextIO, err: TextIO) -> int:
     for note in notes_of(tree):
         print(f"doveconf: {note.level}: {note.text}", file=err)
     _warn_not_implemented(tree, err)
-    findings = doctor.examine(expanded, KNOWN) if not problems else []
+    findings = doctor.examine(expanded, what_we_have()) if not problems else []
     for finding in findings:
         print(f"doveconf: {finding.level}: {finding.text}", file=err)
     set_by_admin = sum(len(section.values) for section in (tree.root, *tree.root.sections.values()))

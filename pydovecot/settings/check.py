@@ -37,7 +37,7 @@ def errors_of(tree: Tree) -> list[Problem]:
             roots.append(merged)
     for root in roots:
         for text, value in _findings(root):
-            hint = f"{value.file} line {value.line}" if value else ""
+            hint = f"see {value.file} line {value.line}" if value else ""
             found.setdefault(text, Problem(tree.path, 0, text, hint))
     return list(found.values())
 
