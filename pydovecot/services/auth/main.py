@@ -106,10 +106,19 @@ def on_connection(context: Context, accepted: Accepted) -> None:
         state.connections.discard(connection)
         context.done(accepted)
         _finish_if_idle(context)
+        _show(context)
 
     make = _session_maker(state.server, accepted)
     loop = asyncio.get_event_loop()
     state.connections.add(Connection(accepted.sock, make, context.event, done, loop))
+    _show(context)
+
+
+def _show(context: Context) -> None:
+    """The process title, with verbose_proctitle."""
+    state: State = context.state
+    failures, workers = len(state.server.failures), len(state.workers)
+    context.set_title(f"{len(state.connections)} connections, {failures} wait, {workers} in workers")
 
 
 def socket_kind(listener: str) -> str:

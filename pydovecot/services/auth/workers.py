@@ -125,6 +125,10 @@ class WorkerPool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = self._complained = False
 
+    def __len__(self) -> int:
+        """Steps that wait or are being done."""
+        return len(self._queue) + len(self._all) - len(self._idle)
+
     def submit(self, step: Blocking, callback: Callback) -> None:
         """Do a step; `callback` gets its value, or the value of a failure."""
         if self._closed or len(self._queue) >= MAX_QUEUE:

@@ -52,6 +52,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
     lines = LineBuffer(protocol.MAX_LINE_BYTES)
     where = _peer(sock)
     greeted = False
+    context.set_title("idling")
     while True:
         if not context.wait_readable([sock.fileno()], IDLE_SECS):
             return
@@ -67,7 +68,10 @@ def on_connection(context: Context, accepted: Accepted) -> None:
                         return
                     greeted = True
                     continue
+                word = line.split(b"\t", 2)[1:2]
+                context.set_title(b"".join(word).decode("ascii", "replace"))
                 sock.sendall(answer(state, line, where))
+                context.set_title("idling")
         except (BadLine, remote.BadMessage) as exc:
             state.event.error(f"{where}: {exc}")
             return
