@@ -76,8 +76,8 @@ class AuthServer:
     ) -> None:
         self.database, self.event, self.timers, self.world = database, event, timers, world
         self.mechanisms = {mechanism.name: mechanism for mechanism in mechanisms}
-        self.workers: Workers = workers or NoWorkers()
-        self.penalties = penalties or Penalties(None, world.now)
+        self.workers: Workers = NoWorkers() if workers is None else workers
+        self.penalties = Penalties(None, world.now) if penalties is None else penalties
         self.failures = DelayedFailures(database.settings.auth_failure_delay, timers, world.now)
         self.login_sessions: dict[int, ClientSession] = {}
         self.debug = database.rules.debug
