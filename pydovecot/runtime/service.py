@@ -5,7 +5,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydovecot.runtime.child import ENV_MARK, ChildParams
@@ -41,20 +41,26 @@ def run_child(spec: ServiceSpec, params: ChildParams) -> int:
     """Be a child of the master: descriptors are in place already (see runtime.child)."""
     process = make_process(spec, params)
     process.begin(params.generation)
+    return guard(process, process.prepare) or run_process(process)
+
+
+def guard(process: ManyClients | OneClient, call: Callable[[], int | None]) -> int:
+    """The edge of a process: its exit status, when `call` fails with the reason in the log.
+
+    SystemExit is a role's own: it has logged already.
+    """
     try:
-        process.prepare()
-    except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
+        return call() or 0
+    except SystemExit as exc:
+        return exc.code if isinstance(exc.code, int) else FATAL_STATUS
+    except Exception as exc:  # noqa: BLE001 - the outermost one of a process
         process.fatal(exc)
         return FATAL_STATUS
-    return run_process(process)
 
 
 def run_process(process: ManyClients | OneClient) -> int:
     """Be a process that is prepared and begun, to its end; returns the exit status."""
     try:
-        return process.run()
-    except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
-        process.fatal(exc)
-        return FATAL_STATUS
+        return guard(process, process.run)
     finally:
         flush_std()

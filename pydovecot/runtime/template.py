@@ -24,7 +24,7 @@ from pydovecot.runtime import child
 from pydovecot.runtime.child import ChildParams
 from pydovecot.runtime.many import ManyClients
 from pydovecot.runtime.one import OneClient
-from pydovecot.runtime.service import FATAL_STATUS, make_process, run_process
+from pydovecot.runtime.service import guard, make_process, run_process
 from pydovecot.runtime.spec import ServiceSpec
 
 MAX_REQUEST: Final = 64
@@ -35,11 +35,8 @@ def run_template(spec: ServiceSpec, params: ChildParams) -> int:
     control = socket.socket(fileno=child.FIRST_LISTENER_FD + len(params.listeners))
     setproctitle(f"pydovecot/template {params.service}")
     process = make_process(spec, params)
-    try:
-        process.prepare()
-    except Exception as exc:  # noqa: BLE001 - the edge of the process: said in the log
-        process.fatal(exc)
-        return FATAL_STATUS
+    if status := guard(process, process.prepare):
+        return status
     gc.collect()
     gc.freeze()  # what the settings brought is shared by all forks as well
     return Template(process, control).run()

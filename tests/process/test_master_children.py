@@ -74,6 +74,18 @@ def test_throttling(toys: Toys) -> None:
     assert toys.log().count("cannot start") == 2
 
 
+def test_a_role_may_say_itself_why_it_ends(toys: Toys) -> None:
+    toys.configure(toys.service("quitter", client_limit=1))
+    toys.start()
+    with toys.connect("quitter"):
+        toys.wait_log("returned error 89 (Fatal failure)")
+    lines = [line for line in toys.log().splitlines() if " quitter: " in line]
+    assert [line.split("quitter: ", 1)[1].split(" child")[0] for line in lines] == [
+        "Fatal: said already",
+        "Fatal: master: service(quitter):",
+    ]
+
+
 def test_process_limit(toys: Toys) -> None:
     toys.configure(toys.service("one", client_limit=1, process_limit=2))
     toys.start()

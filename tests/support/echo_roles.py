@@ -95,6 +95,11 @@ def broken(_context: Context) -> None:
     raise RuntimeError("cannot start")
 
 
+def quits(context: Context) -> None:
+    context.event.fatal("said already")
+    raise SystemExit(89)
+
+
 def unused(_context: Context, _accepted: Accepted) -> None:
     raise AssertionError
 
@@ -110,7 +115,8 @@ MANY = ServiceSpec(
 )
 ONE = ServiceSpec("one", Family.ONE_CLIENT, one, needs_settings=False)
 BROKEN = ServiceSpec("broken", Family.ONE_CLIENT, unused, before_jail=broken, needs_settings=False)
-ROLES = {"many": MANY, "one": ONE, "broken": BROKEN, "log": LOG, "anvil": ANVIL}
+QUITTER = ServiceSpec("quitter", Family.ONE_CLIENT, unused, before_jail=quits, needs_settings=False)
+ROLES = {"quitter": QUITTER, "many": MANY, "one": ONE, "broken": BROKEN, "log": LOG, "anvil": ANVIL}
 
 
 class BadConfigError(Exception):
