@@ -21,12 +21,18 @@ def render(header_block: bytes) -> bytes:
 def from_fields(fields: "list[tuple[bytes, bytes]]") -> bytes:
     """The ten envelope fields of (lower-case name, value) pairs, without parentheses."""
     got: dict[bytes, bytes] = {}
+    lists: dict[bytes, list[bytes]] = {}
     for name, value in fields:
         if name not in _ADDRESSES:
             got[name] = value
         elif (found := _addresses(value)) != b"NIL":
-            # Several From or To make one list, so that nobody is hidden behind the last.
-            got[name] = got[name][:-1] + found[1:] if name in got else found
+            if name in got:
+                # Several From or To make one list, so that nobody is hidden behind the last.
+                lists.setdefault(name, [got[name]]).append(found)
+            else:
+                got[name] = found
+    for name, parts in lists.items():
+        got[name] = b"(" + b"".join([part[1:-1] for part in parts]) + b")"
     get = got.get
     sender = get(b"from", b"NIL")
     return b" ".join(

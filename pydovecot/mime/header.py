@@ -6,7 +6,7 @@ from typing import Final
 
 # What ENVELOPE and BODYSTRUCTURE are made of. The leading newline lets `re` jump from line to line.
 _INTERESTING: Final = re.compile(
-    rb"\n((?:[Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[^:\n]*|[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
+    rb"\n([Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[^:\n]*|(?:[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
     rb"|[Tt][Oo]|[Cc][Cc]|[Bb][Cc][Cc]|[Ss][Uu][Bb][Jj][Ee][Cc][Tt]|[Ss][Ee][Nn][Dd][Ee][Rr]"
     rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]"
     rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn])[ \t]*)"

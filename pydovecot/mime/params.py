@@ -110,27 +110,21 @@ def _take_params(scanner: Scanner) -> Params:
             scanner.pos = nxt if nxt >= 0 else scanner.end
             continue
         key, value = pair
-        found = _NUMBERED.fullmatch(key)
+        found = _NUMBERED.match(key)
         if found is None:
             plain.append((key, value))
             continue
-        index, extended, name = _number(found, index)
-        if name is None:
+        name, digits, star = found.groups()
+        if digits or star or found.end() < len(key):
+            index = int(digits[:20] or b"0") & _UINT_MASK
+        # "name*" is extended too, and its number is whatever the last one was.
+        if found.end() < len(key):
             plain.append((key, value))
         else:
-            pieces.append((name, index, extended, value))
+            pieces.append((name, index, bool(star) or not digits, value))
     if pieces:
         plain += _merge(pieces)
     return tuple(plain)
-
-
-def _number(found: "re.Match[bytes]", index: int) -> tuple[int, bool, bytes | None]:
-    name, digits, star = found.groups()
-    if not digits and not star:
-        # "name*": extended, and the number is whatever the last one was.
-        return index, True, name
-    number = int(digits[:20]) & _UINT_MASK if digits else 0
-    return number, bool(star), name
 
 
 def _take_param(scanner: Scanner) -> tuple[bytes, bytes] | None:

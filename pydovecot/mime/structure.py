@@ -126,6 +126,10 @@ def _has_empty_line(block: bytes) -> bool:
     return block.endswith((b"\n\n", b"\n\r\n")) or block in (b"\n", b"\r\n")
 
 
+# Offset of its "--", index of the boundary, whether it is the last, offset of the next line.
+BoundaryLine = tuple[int, int, bool, int]
+
+
 class _Parser:
     """Walks the lines that may be boundaries. `open` are the parts around the cursor, outermost first."""
 
@@ -134,6 +138,7 @@ class _Parser:
         self.open: list[Part] = []
         self.boundaries: list[tuple[bytes, int]] = []  # boundary, depth of its multipart in `open`
         self.total = 1
+        self._cut: BoundaryLine | None = None  # found while reading a header, to be taken next
 
     def run(self, root: Part, boundary: bytes | None) -> None:
         message = self.message
@@ -142,14 +147,15 @@ class _Parser:
         self._push(root, boundary)
         pos = self._enter(root)
         while pos < size and self.boundaries:
-            line = self._next_line(pos - 1)
+            line = self._cut or self._next_line(pos - 1)
+            self._cut = None
             if line is None:
                 break
             pos = self._take_boundary(line, pos)
         for part in self.open:
             part.end = size
 
-    def _next_line(self, pos: int) -> tuple[int, int, bool, int] | None:
+    def _next_line(self, pos: int) -> BoundaryLine | None:
         """The next boundary line at or after `pos`: its `--`, index of the boundary, whether last, next line.
 
         `pos` is on a newline (or before the first line).
@@ -163,7 +169,7 @@ class _Parser:
             pos = at + 3
         return None
 
-    def _match(self, at: int) -> tuple[int, int, bool, int] | None:
+    def _match(self, at: int) -> BoundaryLine | None:
         """Which boundary the line with `--` at `at` starts with: the longest, the innermost first."""
         message = self.message
         lf = message.find(b"\n", at)
@@ -188,7 +194,7 @@ class _Parser:
         last = line.startswith(b"--", best_len)
         return at, best, last, (lf + 1 if lf >= 0 else len(message))
 
-    def _take_boundary(self, line: tuple[int, int, bool, int], resumed: int) -> int:
+    def _take_boundary(self, line: BoundaryLine, resumed: int) -> int:
         """Close parts down to the boundary's multipart and open the next part. Returns where to go on.
 
         `resumed` is where the walk went on after the last header or boundary line.
@@ -239,9 +245,10 @@ class _Parser:
             else:
                 _overflow(part)
         self.open.pop()
-        return self._take_boundary(cut, at)
+        self._cut = cut
+        return at
 
-    def _foreign_boundary(self, at: int) -> tuple[int, int, bool, int] | None:
+    def _foreign_boundary(self, at: int) -> BoundaryLine | None:
         """The boundary line at `at`, if it is one of the parts around the part just opened."""
         if not self.boundaries or self.total >= MAX_TOTAL_PARTS:
             return None
@@ -263,7 +270,7 @@ class _Parser:
         part.children.append(child)
         _open_header(self.message, child, part.body, part, cut=True)
 
-    def _header_end(self, start: int) -> tuple[int, tuple[int, int, bool, int] | None]:
+    def _header_end(self, start: int) -> tuple[int, BoundaryLine | None]:
         """End of the header at `start`, and the boundary line that cut it short, if one did."""
         message = self.message
         if message.startswith(b"\n", start):

@@ -26,7 +26,7 @@ _KNOWN: Final = {
 }
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/ \t\r\n]")
 # White space at the end of a line goes; so does a soft line break with what stands behind its "=".
-_LINE_END: Final = re.compile(rb"[ \t]+(?=\r?\n|\Z)|=[ \t]*(?:\r?\n)|(?<!\r)\n")
+_LINE_END: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)|=[ \t]*(?:\r?\n)|(?<!\r)\n")
 _HEX: Final = {
     bytes([high, low]): bytes([int(bytes([high, low]), 16)])
     for high in b"0123456789abcdefABCDEF"
