@@ -8,7 +8,7 @@ from typing import Any
 
 from pydovecot.runtime import child
 from pydovecot.runtime.context import Accepted
-from pydovecot.runtime.process import Process
+from pydovecot.runtime.process import ACCEPT_PAUSE_SECS, Process
 
 STATUS_DELAY_SECS = 1.0  # changes of the count that decide nothing are told together
 ACCEPTS_PER_ROUND = 8
@@ -104,6 +104,14 @@ class ManyClients(Process):
             self.crashed("client failed", exc)
             accepted.sock.close()
             self.done(accepted)
+
+    def pause_accepting(self) -> None:
+        """accept() failed: the clients that we have go on, new ones wait."""
+        self._listen(False)
+        self.loop.call_later(ACCEPT_PAUSE_SECS, self._listen_again)
+
+    def _listen_again(self) -> None:
+        self._listen(self._may_accept() and self.available > 0)
 
     def _overflow(self) -> None:
         """A client waits and all login processes are full: make room, the next round accepts."""

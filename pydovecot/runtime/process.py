@@ -10,9 +10,10 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, Final
 
 from setproctitle import setproctitle
 
@@ -27,7 +28,8 @@ from pydovecot.runtime.spec import ServiceSpec
 from pydovecot.runtime.status import StatusPipe
 from pydovecot.settings.view import SettingsView
 
-MAPPED_IPV4 = "::ffff:"
+MAPPED_IPV4: Final = "::ffff:"
+ACCEPT_PAUSE_SECS: Final = 1.0
 
 
 class Process:
@@ -187,7 +189,9 @@ class Process:
         except (BlockingIOError, InterruptedError, ConnectionError):
             return None
         except OSError as exc:
+            # No descriptors or no memory: the client waits in the queue, and we do not ask at full speed.
             self.event.error(f"accept() failed: {exc.strerror}")
+            self.pause_accepting()
             return None
         if listener.kind == "unix":
             return Accepted(client, listener.name, haproxy=listener.haproxy)
@@ -199,6 +203,10 @@ class Process:
             return None
         ends = (_ip(here[0]), here[1], _ip(peer[0]), peer[1])
         return Accepted(client, listener.name, listener.ssl, *ends, haproxy=listener.haproxy)
+
+    def pause_accepting(self) -> None:
+        """accept() failed: wait before the next attempt."""
+        time.sleep(ACCEPT_PAUSE_SECS)
 
     def stop_listening(self) -> None:
         """Accept nothing more."""

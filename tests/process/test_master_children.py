@@ -151,6 +151,17 @@ def test_stderr_of_children_is_logged(toys: Toys) -> None:
     toys.wait_log("one: Error: Traceback (most recent call last): | File x | ValueError: boom")
 
 
+def test_a_crash_leaves_its_stack_in_the_log(toys: Toys) -> None:
+    toys.configure(toys.service("one", client_limit=1))
+    toys.start()
+    toys.ask("one", "segfault")
+    toys.wait_log("one: Fatal: master: service(one): child ")
+    toys.wait_log("killed with signal 11")
+    (line,) = [line for line in toys.log().splitlines() if "Fatal Python error" in line]
+    assert "one: Error: Fatal Python error: Segmentation fault | Current thread" in line
+    assert 'echo_roles.py", line' in line
+
+
 def test_anvil_forgets_the_dead(toys: Toys) -> None:
     toys.configure(toys.service("one", client_limit=1, service_count=1))
     toys.start()

@@ -25,6 +25,8 @@ def answer(context: Context, line: bytes) -> bytes:
     word = line.strip().decode()
     if word == "crash":
         raise RuntimeError("told to crash")
+    if word == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
     if word == "suicide":
         os.kill(os.getpid(), signal.SIGKILL)
     if word == "info":

@@ -11,6 +11,7 @@ MAX_PREFIXES: Final = 4096  # processes whose own prefix is remembered for the l
 MAX_PARTIAL: Final = 64 * 1024  # a line without end is cut here
 MAX_TRACEBACK_LINES: Final = 60
 TRACEBACK: Final = "Traceback (most recent call last):"
+CRASH: Final = "Fatal Python error: "  # faulthandler: a signal such as SIGSEGV
 _CONTINUES: Final = ("During handling of", "The above exception", TRACEBACK)
 
 
@@ -98,10 +99,11 @@ class PipeReader:
             if len(self._traceback) < MAX_TRACEBACK_LINES:
                 self._traceback.append(text)
             inner = not text.strip() or text[0] in " \t" or text.startswith(_CONTINUES)
+            inner = inner or self._traceback[0].startswith(CRASH)  # ends with the process
             if not inner and not self._traceback[-1].endswith(TRACEBACK):
                 yield from self.flush()
             return
-        if text.startswith(TRACEBACK):
+        if text.startswith((TRACEBACK, CRASH)):
             self._traceback.append(text)
             return
         if text.strip():

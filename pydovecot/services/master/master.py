@@ -6,6 +6,7 @@ Talks to: its children over pipes; administrators over signals and the UNIX sock
 If taken over: everything is lost; therefore it is small.
 """
 
+import faulthandler
 import gc
 import os
 import pwd
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pydovecot.settings.master import Configuration
 
 FATAL: Final = 89
+STDERR: Final = 2  # in children the pipe to the log process
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 STOP_SECS: Final = 10.0  # for children after TERM; then KILL
 KEEP_SECS: Final = 5.0  # shutdown_clients = no: for idle processes to go
@@ -307,7 +309,7 @@ class Master:
             return
         self.stopping = True
         self.world.event.warning(f"Killed with signal {caught.number} ({caught.sender})")
-        self.notify.stopping("Dovecot stopping...")
+        self.notify.stopping("stopping")
         self.clients.close()
         self.generation.retire(None)
         settings = self.generation.configuration.settings
@@ -376,6 +378,8 @@ def _environment(configuration: "Configuration") -> dict[str, str]:
 
 def freeze() -> None:
     """After all roles are imported: the collector leaves what they brought alone, so that it stays shared."""
+    # A crash in a library leaves a Python stack in the log: core dumps of mail processes are hard to come by.
+    faulthandler.enable(file=STDERR)
     gc.collect()
     gc.freeze()
     # Inherited by all: bulk answers make many short-lived tuples, and a collection touches shared pages.
