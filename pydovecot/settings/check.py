@@ -116,7 +116,18 @@ def _walk(path: str, section: Section) -> Iterator[tuple[str, Section, str, Valu
 
 def _findings(root: Section) -> Iterator[Finding]:
     whole = effective(root)
-    groups = (_words, _numbers, _auth, _databases, _namespaces, _master, _services, _exporters, _listeners)
+    groups = (
+        _words,
+        _numbers,
+        _together,
+        _auth,
+        _databases,
+        _namespaces,
+        _master,
+        _services,
+        _exporters,
+        _listeners,
+    )
     for check in groups:
         yield from check(whole)
 
@@ -124,7 +135,9 @@ def _findings(root: Section) -> Iterator[Finding]:
 def _words(root: Effective) -> Iterator[Finding]:
     """Settings that are lists of known words."""
     for key, (known, what) in words.LISTS.items():
-        for word in re.split(r"[ ,]+", root.text(key)):
+        # Commas are part of a MIME type.
+        separators = " +" if key == "mail_attachment_detection_options" else "[ ,]+"
+        for word in re.split(separators, root.text(key)):
             base = word.partition("=")[0] if "=" in word else word.partition(":")[0]
             if word and word not in known and f"{base}=" not in known and f"{base}:" not in known:
                 yield what.format(word=word), root.value(key)
@@ -156,11 +169,27 @@ def _numbers(root: Effective) -> Iterator[Finding]:
     if int(root.text("mail_cache_purge_delete_percentage")) > 100:
         key = "mail_cache_purge_delete_percentage"
         yield f"{key} can't be over 100", root.value(key)
+    if kinds.parse_time(root.text("director_user_expire")) < 10:
+        yield "director_user_expire is too low", root.value("director_user_expire")
     for key in ("dsync_alt_char", "dsync_hashed_headers"):
         if not root.text(key):
             yield f"{key} must not be empty", root.value(key)
     yield from _hash_format(root)
     yield from _uidl_format(root)
+
+
+def _together(root: Effective) -> Iterator[Finding]:
+    """Settings that need others."""
+    if root.text("mail_nfs_index") == "yes":
+        if root.text("mmap_disable") != "yes":
+            yield "mail_nfs_index=yes requires mmap_disable=yes", root.value("mail_nfs_index")
+        elif root.text("mail_fsync") != "always":
+            yield "mail_nfs_index=yes requires mail_fsync=always", root.value("mail_nfs_index")
+    if root.text("pop3_delete_type") == "flag" and not root.text("pop3_deleted_flag"):
+        text = "pop3_delete_type=flag, but pop3_deleted_flag not set"
+        yield text, root.value("pop3_delete_type")
+    if root.text("ssl_verify_client_cert") == "yes" and not root.text("ssl_ca"):
+        yield "ssl_verify_client_cert set, but ssl_ca not", root.value("ssl_verify_client_cert")
 
 
 def _hash_format(root: Effective) -> Iterator[Finding]:
@@ -201,8 +230,6 @@ def _auth(root: Effective) -> Iterator[Finding]:
             yield text, root.value("auth_policy_server_url")
         elif root.text("auth_policy_hash_mech") not in words.HASHES:
             yield "invalid auth_policy_hash_mech given", root.value("auth_policy_hash_mech")
-    if root.text("ssl_verify_client_cert") == "yes" and not root.text("ssl_ca"):
-        yield "ssl_verify_client_cert set, but ssl_ca not", root.value("ssl_verify_client_cert")
 
 
 def _databases(root: Effective) -> Iterator[Finding]:

@@ -81,8 +81,14 @@ def _fields(*groups: tuple[rows.Rows, bool]) -> dict[str, Field]:
 
 
 def _root() -> SectionType:
-    fields = _fields((known.ROWS, False), (known.UNSET_ROWS, True))
-    fields.update((row[0], _field(row, tuning=True)) for row in known.TUNING_ROWS)
+    fields: dict[str, Field] = {}
+    for row in known.ROWS:
+        fields[row[0]] = _field(row)
+        # The others have their places in -S as well.
+        if row[0] == "mail_server_admin":
+            fields.update((tuning[0], _field(tuning, tuning=True)) for tuning in known.TUNING_ROWS)
+        for unset in known.UNSET_AFTER.get(row[0], ()):
+            fields[unset[0]] = _field(unset, unset=True)
     fields.update((row[0], _field(row, old=True)) for row in known.ROWS_22)
     mailbox = SectionType("mailbox", _fields((rows.MAILBOX, False)))
     file_listener = _fields((rows.FILE_LISTENER, False))
@@ -98,7 +104,7 @@ def _root() -> SectionType:
         SectionType("userdb", _fields((rows.USERDB, False)), many=True),
         SectionType(
             "namespace",
-            _fields((rows.NAMESPACE, False), (rows.NAMESPACE_UNSET, True)),
+            _fields((rows.NAMESPACE, False), (rows.NAMESPACE_UNSET, True), (rows.NAMESPACE_END, False)),
             {"mailbox": mailbox},
             rows.NAMESPACE_ALIASES,
             always=frozenset({"location", "prefix"}),

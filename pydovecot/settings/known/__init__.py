@@ -17,12 +17,14 @@ ROWS: Final[tuple[tuple[str, ...], ...]] = (
     *pop3_submission.ROWS,
 )
 
-# Known, but without a default: not printed until somebody sets them.
-UNSET_ROWS: Final[tuple[tuple[str, ...], ...]] = (
-    ("imap_urlauth_stream_user", "string", ""),
-    ("imap_urlauth_submit_user", "string", ""),
-    ("submission_backend_capabilities", "string", ""),
-)
+# Known, but without a default: not printed until somebody sets them. By the setting that they follow in -S.
+UNSET_AFTER: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
+    "imap_urlauth_logout_format": (
+        ("imap_urlauth_submit_user", "string", ""),
+        ("imap_urlauth_stream_user", "string", ""),
+    ),
+    "submission_client_workarounds": (("submission_backend_capabilities", "string", ""),),
+}
 
 # Known and not printed by doveconf -a: tuning of the index files that nobody should need.
 TUNING_ROWS: Final[tuple[tuple[str, ...], ...]] = (

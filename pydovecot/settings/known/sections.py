@@ -56,6 +56,9 @@ NAMESPACE: Final[Rows] = (
     ("separator", "string", ""),
     ("prefix", "strvar", ""),
     ("location", "strvar", ""),
+)
+NAMESPACE_UNSET: Final[Rows] = (("alias_for", "strvar", ""),)
+NAMESPACE_END: Final[Rows] = (
     ("inbox", "bool", "no"),
     ("hidden", "bool", "no"),
     ("list", "enum", "yes", "yes:no:children"),
@@ -64,7 +67,6 @@ NAMESPACE: Final[Rows] = (
     ("disabled", "bool", "no"),
     ("order", "uint", "0"),
 )
-NAMESPACE_UNSET: Final[Rows] = (("alias_for", "strvar", ""),)
 NAMESPACE_ALIASES: Final = {"mail": "location", "mail_location": "location"}
 
 SERVICE: Final[Rows] = (

@@ -17,6 +17,10 @@ LISTS: Final[dict[str, tuple[frozenset[str], str]]] = {
         _words("outlook-no-nuls oe-ns-eoh"),
         "pop3_client_workarounds: Unknown workaround: {word}",
     ),
+    "managesieve_client_workarounds": (
+        frozenset(),
+        "managesieve_client_workarounds: Unknown workaround: {word}",
+    ),
     "lmtp_client_workarounds": (
         _words("whitespace-before-path mailbox-for-path"),
         "lmtp_client_workarounds: Unknown workaround: {word}",
