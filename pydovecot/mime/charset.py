@@ -29,6 +29,17 @@ _NOT_CHARSETS: Final = frozenset(
     ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "mbcs", "oem", "utf-8-sig")
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_.:+()\-]{1,64}")
+# Loaded with this module: a process that has become its user may not be able to read Python's files.
+_PRELOADED: Final = """
+    ascii latin_1 utf_7 utf_8 utf_16 utf_16_le utf_16_be utf_32 iso8859_1 iso8859_2 iso8859_3 iso8859_4
+    iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15
+    iso8859_16 cp437 cp850 cp852 cp855 cp857 cp858 cp862 cp866 cp874 cp932 cp949 cp950 cp1250 cp1251 cp1252
+    cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 koi8_r koi8_u mac_roman mac_cyrillic tis_620 big5 big5hkscs
+    gb2312 gbk gb18030 hz euc_jp euc_kr shift_jis shift_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3
+    iso2022_jp_ext iso2022_kr johab
+"""
+for _name in _PRELOADED.split():
+    codecs.lookup(_name)
 _REPEATED: Final = re.compile("\ufffd\ufffd+")
 
 
@@ -47,6 +58,11 @@ def lookup(name: bytes) -> str | None:
     except (LookupError, UnicodeError, ValueError):
         return None
     return None if found.name in _NOT_CHARSETS else found.name
+
+
+def find(name: bytes | str) -> str | None:
+    """As `lookup`, for a name that a client gave."""
+    return lookup(name if isinstance(name, bytes) else name.encode("utf-8", "replace"))
 
 
 def decode(data: bytes, name: str = "utf-8") -> str:

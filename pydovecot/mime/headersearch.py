@@ -33,6 +33,8 @@ class FieldSearch:
 
     def matches(self, block: bytes) -> bool:
         """True when a field of the header block (any line ends) matches."""
+        if not self._needle.may_be_in(block):
+            return False
         values = self._values.findall(b"\n" + block)
         if not values or not self._needle.text:
             return bool(values)

@@ -4,11 +4,13 @@ import re
 from typing import Final
 
 from pydovecot.mime import casemap, charset, header, params, structure, transfer, words
+from pydovecot.mime.address import INVALID_ROUTE, MISSING_DOMAIN, MISSING_MAILBOX, SYNTAX_ERROR
 from pydovecot.mime.structure import Part
 
 _FOLD: Final = re.compile(rb"\n[ \t]")
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*\r?\n")
 _QP_ESCAPE: Final = re.compile(rb"=(?!3D|20)[0-9A-Fa-f]{2}")
+_PLACEHOLDERS: Final = b" ".join((MISSING_MAILBOX, MISSING_DOMAIN, SYNTAX_ERROR, INVALID_ROUTE))
 _WORDS: Final = re.compile(r"[A-Z0-9]+|[^\x00-\x7f]+")
 
 
@@ -22,6 +24,15 @@ class Needle:
         # Each of these must occur somewhere in a raw message that has nothing encoded.
         found = _WORDS.findall(self.text)
         self._words = [word.encode() for word in found] if self.text.isascii() else None
+
+    def may_be_in(self, block: bytes) -> bool:
+        """False when a header block (or the placeholders of its addresses) cannot contain the text; cheap."""
+        if b"=?" in block or not block.isascii():
+            return True
+        if self._words is None:
+            return False
+        upper = block.upper()
+        return all([word in upper or word in _PLACEHOLDERS for word in self._words])
 
     def is_in_message(self, message: bytes, headers: bool) -> bool:
         """TEXT (with `headers`) or BODY. RFC 3501 6.4.4."""

@@ -37,7 +37,7 @@ from pydovecot.model.search import (
     Where,
 )
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import Column, ExpungedError, View
+from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, View
 
 Seqs = Set[int]
 
@@ -207,7 +207,9 @@ class _Run:
 
     def _is_header(self, key: Header, seqs: Seqs) -> Seqs:
         matches = FieldSearch(key.name, key.text, key.exact).matches
-        rows = cast("Iterator[tuple[int, bytes]]", self._rows(seqs, Column.HEADER))
+        common = key.name.lower().encode("utf-8", "replace") in COMMON_FIELDS
+        column = Column.FIELDS if common else Column.HEADER
+        rows = cast("Iterator[tuple[int, bytes]]", self._rows(seqs, column))
         return {seq for seq, block in rows if matches(block)}
 
     def _is_text(self, key: Contains, seqs: Seqs) -> Seqs:

@@ -7,7 +7,7 @@ from pydovecot.mime import section, summary
 from pydovecot.model.flags import Flag
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Column, ExpungedError
-from pydovecot.storage.content import Content
+from pydovecot.storage.content import Content, common_fields
 
 
 class ListView:
@@ -41,7 +41,7 @@ class ListView:
     def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
         missing = False
         for seq in seqs:
-            if seq in self.gone and Column.HEADER in columns:
+            if seq in self.gone and not {Column.HEADER, Column.FIELDS}.isdisjoint(columns):
                 missing = True
                 continue
             yield tuple(self._value(column, seq) for column in columns)
@@ -65,6 +65,7 @@ class ListView:
             Column.GUID: f"guid{seq}",
             Column.SENT_DAY: found.sent_day,
             Column.HEADER: section.crlf(self.mails[seq - 1][: found.root.body]),
+            Column.FIELDS: common_fields(self.mails[seq - 1][: found.root.body]),
         }
         return values[column]
 
