@@ -13,7 +13,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.services.imap.dates import DateFormatter
 from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, Item
 from pydovecot.services.imap.session import Session
-from pydovecot.storage.api import Column, ExpungedError, Message, View
+from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, Message, View
 
 ROWS_A_CHUNK: Final = 1000  # about 50 kB of FLAGS
 LARGE_ROWS_A_CHUNK: Final = 100  # with headers or structures in them: some kB each, and some are huge
@@ -205,7 +205,12 @@ def _cut(data: bytes, item: ContentItem) -> bytes:
 
 
 def _column(item: Item) -> Column:
-    return Column.HEADER if isinstance(item, ContentItem) else item.column
+    if isinstance(item, ColumnItem):
+        return item.column
+    # The index keeps the fields that clients ask for; whole headers are read from the message.
+    fields = item.section.fields if item.section.text is Text.HEADER_FIELDS else ()
+    common = bool(fields) and all(name.lower() in COMMON_FIELDS for name in fields)
+    return Column.FIELDS if common else Column.HEADER
 
 
 def _form(item: Item) -> bytes:
