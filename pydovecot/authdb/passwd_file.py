@@ -61,7 +61,8 @@ class PasswdFile:
             status = os.stat(self.path)
         except (OSError, ValueError) as exc:
             self._stamp, self._lines = None, {}
-            raise FileFailed(f"stat({self.path}) failed: {getattr(exc, 'strerror', exc)}") from exc
+            text = getattr(exc, "strerror", exc)
+            raise FileFailed(f"stat({self.path}) failed: {text}{_who(exc)}") from exc
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
         if stamp == self._stamp:
             return
@@ -71,7 +72,7 @@ class PasswdFile:
             with open(self.path, "rb") as file:
                 data = file.read(status.st_size + 1)
         except OSError as exc:
-            raise FileFailed(f"open({self.path}) failed: {exc.strerror}") from exc
+            raise FileFailed(f"open({self.path}) failed: {exc.strerror}{_who(exc)}") from exc
         self._lines = self._read(data.decode("utf-8", "surrogateescape"))
         self._stamp = stamp
         self._event.debug(f"passwd-file {self.path}: Read {len(self._lines)} users")
@@ -105,6 +106,13 @@ class PasswdFile:
                     self._event.error(f"passwd-file {self.path}: User {user} has invalid {what} '{text}'")
                     return None
         return FileUser(password, uid, gid, home, _extra_fields(extra))
+
+
+def _who(exc: Exception) -> str:
+    """Who was refused: the file must be readable for the auth process, not for root."""
+    if not isinstance(exc, PermissionError):
+        return ""
+    return f" (euid={os.geteuid()} egid={os.getegid()})"
 
 
 def _extra_fields(parts: list[str]) -> tuple[str, ...]:
