@@ -51,8 +51,8 @@ class Header:
         return self.keywords.split(" ") if self.keywords else []
 
 
-# A row to add: uid, state, name, received, saved, size, psize, guid, uidl. None: not known yet. A plain tuple,
-# because a first look at a mailbox makes one for each message.
+# A row to add: uid, state, name, received, saved, size, psize, guid, uidl. None: not known yet.
+# A plain tuple, because a first look at a mailbox makes one for each message.
 NewMail = tuple[int, int, str, int | None, int | None, int | None, int | None, str | None, str | None]
 
 
@@ -252,7 +252,7 @@ class MailboxIndex:
             (low, high, GONE_ROWS_KEEP),
         )
         if limit is not None:
-            for table in ("cache", "header"):
+            for table in ("cache", "fields"):
                 self.database.execute(
                     f"DELETE FROM {table} WHERE id IN"
                     " (SELECT id FROM gone WHERE id BETWEEN ? AND ? AND modseq <= ?)",
@@ -264,7 +264,7 @@ class MailboxIndex:
 
     def clear(self) -> None:
         """Forget all messages (UIDVALIDITY changed, or everything is read again)."""
-        for table in ("msg", "gone", "cache", "header"):
+        for table in ("msg", "gone", "cache", "fields"):
             self.database.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", self.span)
         for table in ("log", "snapshot"):
             self.database.execute(f"DELETE FROM {table} WHERE mailbox = ?", (self.id,))
@@ -285,7 +285,7 @@ class MailboxIndex:
             f"INSERT OR IGNORE INTO cache SELECT ?2, {_COPIED_CACHE} FROM cache WHERE id = ?1", pairs
         )
         self.database.executemany(
-            "INSERT OR IGNORE INTO header SELECT ?2, data FROM header WHERE id = ?1", pairs
+            "INSERT OR IGNORE INTO fields SELECT ?2, data FROM fields WHERE id = ?1", pairs
         )
 
     # -- reading -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Messages are keyed by `id = mailbox << 32 | uid`, so that a mailbox is one range
 
 from typing import Final
 
-VERSION: Final = 1  # PRAGMA user_version; a database of another version is made anew
+VERSION: Final = 2  # PRAGMA user_version; a database of another version is made anew
 FILE_NAME: Final = "pydovecot.index"
 
 KEYWORD_SHIFT: Final = 8
@@ -55,7 +55,8 @@ CREATE TABLE cache (
   id INTEGER PRIMARY KEY,
   envelope BLOB, body BLOB, bodystructure BLOB, sent INTEGER, sent_day INTEGER
 );
-CREATE TABLE header (id INTEGER PRIMARY KEY, data BLOB);
+-- Header fields that clients ask for, CRLF.
+CREATE TABLE fields (id INTEGER PRIMARY KEY, data BLOB);
 -- All UIDs and states as packed arrays, as of `modseq`: opening a mailbox reads this and the log behind it.
 CREATE TABLE snapshot (mailbox INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uids BLOB, states BLOB);
 PRAGMA user_version = {VERSION};

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pydovecot.model.flags import FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
@@ -42,9 +42,21 @@ class Column(Enum):
     ENVELOPE = "envelope"  # bytes, wire, parentheses included
     BODY = "body"  # bytes, wire
     BODYSTRUCTURE = "bodystructure"  # bytes, wire
-    HEADER = "header"  # bytes, the whole header with CRLF and the empty line
+    HEADER = "header"  # bytes, the whole header with CRLF and the empty line; read from the message each time
+    FIELDS = "fields"  # bytes, as HEADER, but only the fields named in COMMON_FIELDS; kept by the index
     SENT = "sent"  # int, Date: header as seconds UTC; 0 when there is none or it is broken
     SENT_DAY = "sent_day"  # int, ordinal of the Date: header's local day; 0 unknown
+
+
+# What clients ask for in lists of messages, lower case. An index can keep these, but not whole headers.
+COMMON_FIELDS: Final = frozenset(
+    b"date from sender reply-to to cc bcc subject message-id in-reply-to references newsgroups"
+    b" content-type content-transfer-encoding content-description mime-version priority x-priority"
+    b" importance lines list-id list-post list-subscribe list-unsubscribe list-help list-archive x-label"
+    b" x-original-to delivered-to x-mailer user-agent x-spam-flag x-status status x-tuid"
+    b" disposition-notification-to resent-date resent-from resent-to resent-message-id"
+    b" x-uniform-type-identifier x-universally-unique-identifier".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +380,7 @@ class Store(Protocol):
 
 
 __all__ = [
+    "COMMON_FIELDS",
     "Changes", "Column", "CopyResult", "ExpungedError", "ListEntry", "ListOptions", "MailboxGoneError",
     "Message", "Namespace", "Save", "SaveResult", "Special", "Status", "Store", "StoreResult", "View",
 ]

@@ -49,6 +49,7 @@ class Filled:
     sent: int | None = None
     sent_day: int | None = None
     header: bytes | None = None
+    fields: bytes | None = None
 
 
 class Folder(Protocol):

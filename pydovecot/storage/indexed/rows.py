@@ -8,9 +8,11 @@ from pydovecot.storage.api import Column, ExpungedError
 from pydovecot.storage.indexed.folder import Filled, Folder
 
 CHUNK: Final = 1000  # messages in one query; their rows are in memory at once
-BIG_COLUMNS: Final = frozenset((Column.HEADER, Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE))
+BIG_COLUMNS: Final = frozenset(
+    (Column.HEADER, Column.FIELDS, Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE)
+)
 BIG_CHUNK: Final = 250
-MAX_HEADER: Final = 65536  # larger ones are read from the message each time
+MAX_FIELDS: Final = 65536  # larger ones are read from the message each time
 
 _MSG: Final = {
     Column.MODSEQ: "m.modseq",
@@ -29,8 +31,10 @@ _CACHE: Final = {
     Column.SENT: "c.sent",
     Column.SENT_DAY: "c.sent_day",
 }
-_HEADER: Final = {Column.HEADER: "h.data"}
-STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_HEADER}
+_FIELDS: Final = {Column.FIELDS: "f.data"}
+# Whole headers are not kept: read from the message each time.
+_HEADER: Final = {Column.HEADER: "NULL"}
+STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_HEADER}
 _NEVER_FILLED: Final = frozenset((Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL))
 
 # Columns that have no own place in Filled are made of the name.
@@ -45,6 +49,7 @@ FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
     Column.SENT: lambda f: f.sent,
     Column.SENT_DAY: lambda f: f.sent_day,
     Column.HEADER: lambda f: f.header,
+    Column.FIELDS: lambda f: f.fields,
 }
 
 
@@ -146,8 +151,8 @@ def _joins(columns: Collection[Column]) -> str:
     joins = ""
     if any(column in _CACHE for column in columns):
         joins += " LEFT JOIN cache c ON c.id = m.id"
-    if any(column in _HEADER for column in columns):
-        joins += " LEFT JOIN header h ON h.id = m.id"
+    if Column.FIELDS in columns:
+        joins += " LEFT JOIN fields f ON f.id = m.id"
     return joins
 
 
@@ -164,7 +169,9 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
         for key, f in kept
         if f.sent is not None
     ]
-    headers = [(key, f.header) for key, f in kept if f.header is not None and len(f.header) <= MAX_HEADER]
+    fields = [(key, f.fields) for key, f in kept if f.fields is not None and len(f.fields) <= MAX_FIELDS]
+    if not sizes and not content and not fields:
+        return
     with database.write():
         if sizes:
             database.executemany(
@@ -180,8 +187,8 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
                 " sent = coalesce(excluded.sent, sent), sent_day = coalesce(excluded.sent_day, sent_day)",
                 content,
             )
-        if headers:
-            database.executemany("INSERT OR REPLACE INTO header VALUES (?,?)", headers)
+        if fields:
+            database.executemany("INSERT OR REPLACE INTO fields VALUES (?,?)", fields)
 
 
 def pieces(ranges: Sequence[tuple[int, int]], largest: int) -> Iterator[list[tuple[int, int]]]:

@@ -9,12 +9,13 @@ from pydovecot.index.mailbox import Delta, Header, apply, merge, positions, with
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
-from pydovecot.model.search import Key
+from pydovecot.model.search import And, Key, SeqIn
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Parts, Resolver
 from pydovecot.storage.content import Content
 from pydovecot.storage.copying import copy_messages
+from pydovecot.storage.indexed import flagsearch
 from pydovecot.storage.indexed.folder import Folder, StateChange
 from pydovecot.storage.indexed.rows import STORED, StoredColumns, pieces
 from pydovecot.storage.indexed.watch import Watch
@@ -138,7 +139,7 @@ class IndexedView:
             for low, high in self._clip(seqs):
                 yield from zip(*[self._values(column, low, high) for column in columns], strict=True)
             return
-        reader = StoredColumns(self._folder, columns, self._shown_modseq)
+        reader = StoredColumns(self._folder, columns, self._modseq)
         for group in pieces(self._clip(seqs), reader.chunk):
             uids: list[int] = []
             for low, high in group:
@@ -208,8 +209,20 @@ class IndexedView:
         return Content(self._folder.read(self._uids[seq - 1]))
 
     def search(self, key: Key) -> Sequence[Seq]:
-        """Sequence numbers of matching messages."""
-        return evaluate(self, key)
+        """Sequence numbers of matching messages. Flags are looked up here, the rest is evaluated."""
+        test, rest = flagsearch.split(key, self._wire.by_bit)
+        if test.never:
+            return []
+        if test.mask == 0 or not rest:
+            return evaluate(self, key) if rest else self._matching(test)
+        found = self._matching(test)
+        return evaluate(self, And((SeqIn(SeqSet.of(found)), *rest))) if found else []
+
+    def _matching(self, test: flagsearch.FlagTest) -> list[Seq]:
+        mask, value = test.mask, test.value
+        if not mask:
+            return list(range(1, len(self._uids) + 1))  # type: ignore[arg-type]
+        return [seq for seq, state in enumerate(self._states, 1) if state & mask == value]  # type: ignore[misc]
 
     def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
         """Messages changed after `modseq`."""
@@ -340,6 +353,8 @@ class IndexedView:
         quiet = header.modseq == self._modseq and header.keywords == self._header.keywords
         if quiet and not self._pending and not (self._held and expunges):
             self._header = header
+            if not self._held:
+                self._shown_modseq = self._modseq
             return Changes(highest_modseq=ModSeq(self._shown_modseq))
         return self._take(header, expunges)
 

@@ -41,6 +41,7 @@ class Wire:
     """Renders the states of one mailbox as its keywords are now."""
 
     def __init__(self, keywords: Sequence[str]) -> None:
+        self.by_bit = list(keywords)
         self.keywords = [name for name in keywords if name]
         self.names = _Names(list(keywords))
         self.flags = _Flags(self.names, recent=False)

@@ -7,7 +7,7 @@ from typing import Final
 from pydovecot.mime import header as mime_header
 from pydovecot.mime import section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError
-from pydovecot.storage.content import crlf_size
+from pydovecot.storage.content import common_fields, crlf_size
 from pydovecot.storage.drivers.maildir import changing, linking, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
@@ -15,7 +15,8 @@ from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreO
 
 HEADER_BYTES: Final = 16384  # read first when only the header is wanted
 FULL_COLUMNS: Final = frozenset((Column.BODY, Column.BODYSTRUCTURE))
-HEAD_COLUMNS: Final = frozenset((Column.ENVELOPE, Column.SENT, Column.SENT_DAY, Column.HEADER))
+HEAD_COLUMNS: Final = frozenset((Column.ENVELOPE, Column.SENT, Column.SENT_DAY, Column.FIELDS))
+SIZE_COLUMNS: Final = frozenset((Column.SIZE, Column.PHYSICAL_SIZE))
 
 
 class MaildirFolder(MaildirPlace):
@@ -70,18 +71,27 @@ class MaildirFolder(MaildirPlace):
     def fill(self, uid: int, name: str, wanted: Collection[Column]) -> Filled:
         """Find out columns: from the name, by stat, from the header or from the whole message."""
         filled = Filled()
-        if self.host.trust_sizes:
+        if self.host.trust_sizes and not SIZE_COLUMNS.isdisjoint(wanted):
             filled.psize, filled.size = sizes_of(name)
         if Column.RECEIVED in wanted or Column.SAVED in wanted:
             self._stat(name, filled)
-        needs_all = not FULL_COLUMNS.isdisjoint(wanted) or (Column.SIZE in wanted and filled.size is None)
-        if needs_all:
-            self._measure(self.with_file(name, _read_all), filled, Column.HEADER in wanted)
-        elif not HEAD_COLUMNS.isdisjoint(wanted):
-            head = self.with_file(name, _read_header)
-            found = summary.of(head)
-            filled.envelope, filled.sent, filled.sent_day = found.envelope, found.sent, found.sent_day
-            filled.header = section.crlf(head)
+        head: bytes | None = None
+        if not FULL_COLUMNS.isdisjoint(wanted):
+            data = self.with_file(name, _read_all)
+            head = data[: mime_header.end(data)]
+            self._measure(data, head, filled)
+        else:
+            if Column.SIZE in wanted and filled.size is None:
+                data = self.with_file(name, _read_all)
+                filled.psize, filled.size = len(data), crlf_size(data)
+                head = data[: mime_header.end(data)]
+            if not HEAD_COLUMNS.isdisjoint(wanted):
+                head = self.with_file(name, _read_header) if head is None else head
+                found = summary.of(head)
+                filled.envelope, filled.sent, filled.sent_day = found.envelope, found.sent, found.sent_day
+                filled.fields = common_fields(head)
+        if Column.HEADER in wanted:
+            filled.header = section.crlf(self.with_file(name, _read_header) if head is None else head)
         if filled.psize is None and Column.PHYSICAL_SIZE in wanted:
             self._stat(name, filled)
         return filled
@@ -96,13 +106,12 @@ class MaildirFolder(MaildirPlace):
         self.with_file(name, look)
 
     @staticmethod
-    def _measure(data: bytes, filled: Filled, header: bool) -> None:
+    def _measure(data: bytes, head: bytes, filled: Filled) -> None:
         found = summary.of(data)
         filled.psize, filled.size = len(data), found.size
         filled.envelope, filled.body, filled.bodystructure = found.envelope, found.body, found.bodystructure
         filled.sent, filled.sent_day = found.sent, found.sent_day
-        if header:
-            filled.header = section.crlf(data[: mime_header.end(data)])
+        filled.fields = common_fields(head)
 
 
 def _read_all(path: str) -> bytes:

@@ -16,7 +16,7 @@ from pydovecot.storage.api import CopyResult
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
-from pydovecot.storage.drivers.maildir.uidlist import Entry
+from pydovecot.storage.drivers.maildir.uidlist import Entry, format_lines
 
 _CACHED = "received, saved, size, psize, uidl"
 
@@ -58,7 +58,8 @@ def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move
             raise
         target.remember(state, before)
         if made:
-            numbering.extend(target, state, [Entry(one.mail[0], one.base) for one in made])
+            lines = format_lines([Entry(one.mail[0], one.base) for one in made])
+            numbering.extend(target, state, lines, len(made))
             state.in_new += sum(one.mail[2].startswith(NEW) for one in made)
             target.index.add([one.mail for one in made])
             if same_index:

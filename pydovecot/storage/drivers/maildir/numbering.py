@@ -43,11 +43,31 @@ class Numbers:
         unknown = sorted(unknown, key=filename.arrival_key)
         start = self.uidnext
         self.uidnext += len(unknown)
-        mails += [_mail(uid, parsed, "", trust) for uid, parsed in enumerate(unknown, start)]
-        mails.sort()
+        states = filename.STATES
+        if trust:
+            mails += [
+                (
+                    uid,
+                    states[p[7]],
+                    p[0],
+                    None,
+                    None,
+                    int(p[5]) if p[5] else None,
+                    int(p[4]) if p[4] else None,
+                    None,
+                    None,
+                )
+                if not p[6]
+                else _mail(uid, p, "", trust)
+                for uid, p in enumerate(unknown, start)
+            ]
+        else:
+            mails += [_mail(uid, parsed, "", trust) for uid, parsed in enumerate(unknown, start)]
+        if self.listed:
+            mails.sort()
         if unknown and self.writable:
-            entries = [uidlist.Entry(uid, parsed[1]) for uid, parsed in enumerate(unknown, start)]
-            extend(self.place, self.state, entries)
+            lines = "".join([f"{uid} :{p[1]}\n" for uid, p in enumerate(unknown, start)])
+            extend(self.place, self.state, lines.encode("utf-8", "surrogateescape"), len(unknown))
         return mails
 
 
@@ -62,10 +82,10 @@ def _mail(uid: int, parsed: filename.Parsed, extra: str, trust_sizes: bool) -> N
     return (uid, state, parsed[0], None, None, size, psize, fields.get("G"), fields.get("P"))
 
 
-def extend(place: MaildirPlace, state: DiskState, entries: Sequence[uidlist.Entry]) -> None:
+def extend(place: MaildirPlace, state: DiskState, lines: bytes, count: int) -> None:
     """Append lines (locked) and remember how the file looks now."""
-    uidlist.append(place.uidlist_path, entries, fsync=place.host.fsync_always)
-    state.lines += len(entries)
+    uidlist.append(place.uidlist_path, lines, fsync=place.host.fsync_always)
+    state.lines += count
     state.saw_uidlist(uidlist.stamp(place.uidlist_path))
 
 

@@ -14,7 +14,7 @@ from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import MailboxGoneError, SaveResult
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
-from pydovecot.storage.drivers.maildir.uidlist import Entry, format_extra
+from pydovecot.storage.drivers.maildir.uidlist import Entry, format_extra, format_lines
 
 
 @dataclass(slots=True)
@@ -139,7 +139,7 @@ class MaildirSave:
                 for one, mail in zip(self._pending, mails, strict=True)
             ]
             if writable:
-                numbering.extend(place, state, entries)
+                numbering.extend(place, state, format_lines(entries), len(entries))
             state.in_new += sum(mail[2].startswith(NEW) for mail in mails)
             place.index.add(mails)
             place.index.set(disk=state.format())

@@ -188,6 +188,8 @@ class _Sync:
     def _fresh(self, found: _Found, renamed: Sequence[tuple[Row, str]]) -> list[filename.Parsed]:
         """Added names that are new messages; second names of messages that are there are dealt with."""
         parsed = filename.parse_all(found.added)
+        if not found.known and len({one[1] for one in parsed}) == len(parsed):
+            return parsed
         known = {_base(name): name for name in found.known} if found.known else {}
         known.update((_base(name), name) for _, name in renamed)
         fresh: dict[str, filename.Parsed] = {}

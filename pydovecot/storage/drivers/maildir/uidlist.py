@@ -10,7 +10,7 @@ under dovecot-uidlist.lock; now and then the file is replaced. The latest line a
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -133,11 +133,10 @@ def format_lines(entries: Iterable[Entry]) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def append(path: str, entries: Sequence[Entry], *, fsync: bool = False) -> None:
+def append(path: str, data: bytes, *, fsync: bool = False) -> None:
     """Add lines at the end (hold the lock)."""
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
-        data = format_lines(entries)
         while data:
             data = data[os.write(fd, data) :]
         if fsync:

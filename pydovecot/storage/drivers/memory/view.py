@@ -11,7 +11,7 @@ from pydovecot.model.search import Key
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Resolver
-from pydovecot.storage.content import Content, crlf_size
+from pydovecot.storage.content import Content, common_fields, crlf_size
 from pydovecot.storage.copying import copy_messages
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
 from pydovecot.storage.search import evaluate
@@ -305,11 +305,20 @@ MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
     Column.BODY: lambda mail: Content(mail.stored).summary().body,
     Column.BODYSTRUCTURE: lambda mail: Content(mail.stored).summary().bodystructure,
     Column.HEADER: lambda mail: Content(mail.stored).header(),
+    Column.FIELDS: lambda mail: common_fields(Content(mail.stored).header()),
     Column.SENT: lambda mail: Content(mail.stored).summary().sent,
     Column.SENT_DAY: lambda mail: Content(mail.stored).summary().sent_day,
 }
 CONTENT_COLUMNS: Final = frozenset(
-    (Column.ENVELOPE, Column.BODY, Column.BODYSTRUCTURE, Column.HEADER, Column.SENT, Column.SENT_DAY)
+    (
+        Column.ENVELOPE,
+        Column.BODY,
+        Column.BODYSTRUCTURE,
+        Column.HEADER,
+        Column.FIELDS,
+        Column.SENT,
+        Column.SENT_DAY,
+    )
 )
 
 
