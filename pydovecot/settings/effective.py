@@ -6,6 +6,7 @@ Blocks are applied from the least to the most specific one (`Filter.rank`), what
 import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from pydovecot.settings.known.services import SERVICES
@@ -63,19 +64,29 @@ def name_matches(wanted: str, name: str) -> bool:
     if not lowered:
         return False
     _, _, parent = lowered.partition(".")
-    return any(
-        lowered == mask or (mask.startswith("*.") and parent == mask[2:]) for mask in wanted.lower().split()
-    )
+    masks = _masks(wanted)
+    return lowered in masks or f"*.{parent}" in masks
+
+
+@lru_cache(maxsize=4096)
+def _masks(wanted: str) -> frozenset[str]:
+    return frozenset(wanted.lower().split())
 
 
 def _in_network(text: str, network: Network) -> bool:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return False
+    address = _address(text)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped and network.version == 4:
         address = address.ipv4_mapped
-    return address.version == network.version and address in network.network
+    return address is not None and address.version == network.version and address in network.network
+
+
+@lru_cache(maxsize=64)
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # One query is compared with all filters of a configuration.
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
 
 
 def merge(tree: Tree, query: Query) -> Section:

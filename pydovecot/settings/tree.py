@@ -100,6 +100,7 @@ class Tree:
     blocks: list[Block] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    _by_filter: dict[Filter, Block] = field(default_factory=dict)
 
     def sorted_blocks(self) -> list[Block]:
         """Blocks in the order in which they are applied."""
@@ -107,11 +108,10 @@ class Tree:
 
     def block(self, wanted: Filter, file: str, line: int) -> Block:
         """The block of that filter; a new one if there is none."""
-        for block in self.blocks:
-            if block.filter == wanted:
-                return block
-        block = Block(wanted, Section(SCHEMA), file, line)
-        self.blocks.append(block)
+        block = self._by_filter.get(wanted)
+        if block is None:
+            block = self._by_filter[wanted] = Block(wanted, Section(SCHEMA), file, line)
+            self.blocks.append(block)
         return block
 
 
