@@ -35,7 +35,10 @@ class Penalties:
         return (0, 0) if entry is None else (entry.penalty, entry.last_penalty)
 
     def increase(self, ident: str, checksum: int, value: int) -> None:
-        """Set the penalty to `value`; a known `checksum` (not 0) only refreshes the entry."""
+        """Set the penalty to `value`; a known `checksum` (not 0) only refreshes the entry.
+
+        Known ones stay known after a success (`checksum` and `value` 0): a device with an old password goes on.
+        """
         self._expire()
         now = int(self._now())
         entry = self._entries.get(ident)
@@ -51,8 +54,6 @@ class Penalties:
             return
         if checksum:
             entry.checksums = [checksum, *entry.checksums[: CHECKSUMS - 1]]
-        else:
-            entry.checksums = []
         entry.penalty, entry.last_penalty = value, now
 
     def dump(self) -> Iterator[tuple[str, int, int, int]]:

@@ -66,6 +66,9 @@ def test_penalty_rises_once_for_the_same_password() -> None:
     assert penalties.get("1.2.3.4") == (2, 1000)
     penalties.increase("1.2.3.4", 78, 4)
     assert penalties.get("1.2.3.4") == (4, 1010)
+    penalties.increase("1.2.3.4", 0, 0)  # a success
+    penalties.increase("1.2.3.4", 78, 2)
+    assert penalties.get("1.2.3.4") == (0, 1010)
     clock.now += 3601
     assert penalties.get("1.2.3.4") == (0, 0)
 
