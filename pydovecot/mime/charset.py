@@ -35,8 +35,8 @@ _PRELOADED: Final = """
     iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15
     iso8859_16 cp437 cp850 cp852 cp855 cp857 cp858 cp862 cp866 cp874 cp932 cp949 cp950 cp1250 cp1251 cp1252
     cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 koi8_r koi8_u mac_roman mac_cyrillic tis_620 big5 big5hkscs
-    gb2312 gbk gb18030 hz euc_jp euc_kr shift_jis shift_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_3
-    iso2022_jp_ext iso2022_kr johab
+    gb2312 gbk gb18030 hz euc_jp euc_kr shift_jis shift_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2
+    iso2022_jp_3 iso2022_jp_ext iso2022_kr johab
 """
 for _name in _PRELOADED.split():
     codecs.lookup(_name)

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import Final
 
 # What ENVELOPE and BODYSTRUCTURE are made of. The leading newline lets `re` jump from line to line.
+# Of the blanks behind the colon all go, but of a line that has only blanks just the first.
 _INTERESTING: Final = re.compile(
-    rb"\n([Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[^:\n]*|(?:[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
+    rb"\n([Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[!-9;-~]*|(?:[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
     rb"|[Tt][Oo]|[Cc][Cc]|[Bb][Cc][Cc]|[Ss][Uu][Bb][Jj][Ee][Cc][Tt]|[Ss][Ee][Nn][Dd][Ee][Rr]"
     rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]"
-    rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn])[ \t]*)"
-    rb":([^\n]*(?:\n[ \t][^\n]*)*)"
+    rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn]))[ \t]*+"
+    rb":(?:[ \t]*+(?=[^\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
 )
 _FIELD: Final = re.compile(rb"\n([^\n:]*):([^\n]*(?:\n[ \t][^\n]*)*)|\n([^\n]*(?:\n[ \t][^\n]*)*)")
 _END: Final = re.compile(rb"\n\r?\n")
@@ -33,8 +34,7 @@ def interesting(block: bytes) -> list[tuple[bytes, bytes]]:
     """
     if b"\r" in block:
         block = drop_cr(block)
-    found = _INTERESTING.findall(b"\n" + block)
-    return [(name.rstrip(b" \t").lower(), _skip_blank(value)) for name, value in found]
+    return [(name.lower(), value) for name, value in _INTERESTING.findall(b"\n" + block)]
 
 
 def drop_cr(block: bytes) -> bytes:

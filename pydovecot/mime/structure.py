@@ -68,15 +68,19 @@ class Part:
         return self.end - self.body
 
 
-def parse(message: bytes) -> Part:
-    """Parse a whole message; never raises, whatever the bytes are."""
+def parse(message: bytes, *, measure: bool = True) -> Part:
+    """Parse a whole message; never raises, whatever the bytes are.
+
+    Without `measure` lines and CRLF sizes are left out (0): for who reads content only.
+    """
     root = Part(0)
     boundary = _open_header(message, root, header.end(message), None)
     if boundary is None and not root.flags & RFC822:
         root.end = len(message)
     else:
         _Parser(message).run(root, boundary)
-    _measure(message, root)
+    if measure:
+        _measure(message, root)
     return root
 
 

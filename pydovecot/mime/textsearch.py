@@ -41,7 +41,7 @@ class Needle:
             return True
         if not self._may_be_behind(message, end):
             return False
-        return self._is_in_part(message, structure.parse(message), headers)
+        return self._is_in_part(message, structure.parse(message, measure=False), headers)
 
     def _may_be_behind(self, message: bytes, end: int) -> bool:
         """False when the raw body shows that the text cannot be in it: much cheaper than decoding."""
