@@ -36,6 +36,7 @@ class AuthCache:
 
     @property
     def enabled(self) -> bool:
+        """False when auth_cache_size is 0."""
         return self._size > 0
 
     def get(self, key: str, *, expired: bool = False) -> Cached | None:

@@ -26,6 +26,7 @@ class NameFilter:
 
     @classmethod
     def of(cls, text: str) -> "NameFilter":
+        """Read the setting's text."""
         words = text.replace(",", " ").split()
         return cls(
             tuple(_glob(word) for word in words if not word.startswith("!")),
@@ -33,6 +34,7 @@ class NameFilter:
         )
 
     def accepts(self, user: str) -> bool:
+        """Whether this database is to be asked for that name."""
         if any(pattern.fullmatch(user) for pattern in self.exclude):
             return False
         return not self.include or any(pattern.fullmatch(user) for pattern in self.include)

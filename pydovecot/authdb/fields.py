@@ -55,6 +55,7 @@ class Fields:
         self._saved = dict(self._items)
 
     def rollback(self) -> None:
+        """Forget everything since the last snapshot."""
         self._items = dict(self._saved)
 
     def visible(self) -> list[str]:

@@ -33,6 +33,7 @@ class DbLog:
     what: str = "passdb"
 
     def debug(self, request: AuthRequest, text: str) -> None:
+        """A step, with auth_debug or when the client asked for it."""
         if self.rules.debug or request.debug:
             self.event.debug(f"{self.name}({request.log_id()}): {text}")
 
@@ -56,6 +57,7 @@ class DbLog:
             self.event.info(f"{self.name}({request.log_id()}): {text} {given}{self._next()}")
 
     def unknown_user(self, request: AuthRequest) -> None:
+        """The database does not know this user."""
         given = self._given(request) if self.rules.verbose else None
         if given is not None:
             self.event.info(f"{self.name}({request.log_id()}): unknown user {given}{self._next()}")

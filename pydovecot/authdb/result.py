@@ -36,4 +36,5 @@ class Rule(Enum):
 
     @property
     def continues(self) -> bool:
+        """The next database is asked."""
         return self.value.startswith("continue")

@@ -29,6 +29,7 @@ def generator(kind: Type) -> Generate:
 
 
 def verify(plaintext: bytes, raw: bytes, _user: str) -> bool:
+    """True if the password makes this hash; its own parameters count."""
     if raw.startswith(b"$argon2id$"):
         kind = Type.ID
     elif raw.startswith(b"$argon2i$"):

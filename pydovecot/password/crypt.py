@@ -25,6 +25,7 @@ def verify(plaintext: bytes, raw: bytes, _user: str) -> bool:
 
 
 def verify_blowfish(plaintext: bytes, raw: bytes, user: str) -> bool:
+    """`verify`, for bcrypt hashes only."""
     if not raw.startswith((b"$2a$", b"$2b$", b"$2x$", b"$2y$")):
         raise BadHash("Password is not blowfish password")
     return verify(plaintext, raw, user)
@@ -68,8 +69,10 @@ def sha_generator(method: bytes) -> Generate:
 
 
 def generate_md5(plaintext: bytes, making: Making) -> bytes:
+    """MD5-CRYPT, $1$."""
     return _made(plaintext, b"$1$" + making.salt(8) + b"$")
 
 
 def generate_des(plaintext: bytes, making: Making) -> bytes:
+    """The oldest method: only 8 characters count."""
     return _made(plaintext, making.salt(2))

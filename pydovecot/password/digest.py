@@ -14,6 +14,7 @@ SALT_BYTES: Final = 4  # what Dovecot writes; any length is read
 
 
 def md5(data: bytes) -> bytes:
+    """Not for security: what old files hold."""
     return hashlib.md5(data, usedforsecurity=False).digest()
 
 
@@ -24,14 +25,17 @@ def md4(data: bytes) -> bytes:
 
 
 def sha1(data: bytes) -> bytes:
+    """Not for security: what old files hold."""
     return hashlib.sha1(data, usedforsecurity=False).digest()
 
 
 def sha256(data: bytes) -> bytes:
+    """SHA-256."""
     return hashlib.sha256(data).digest()
 
 
 def sha512(data: bytes) -> bytes:
+    """SHA-512."""
     return hashlib.sha512(data).digest()
 
 
@@ -41,6 +45,7 @@ def generator(digest: Digest) -> Generate:
 
 
 def verifier(digest: Digest) -> Verify:
+    """Compares with a plain hash."""
     return lambda plaintext, raw, _user: hmac.compare_digest(digest(plaintext), raw)
 
 
@@ -55,6 +60,8 @@ def salted_generator(digest: Digest) -> Generate:
 
 
 def salted_verifier(digest: Digest, size: int, name: str) -> Verify:
+    """The salt is what follows the digest of `size` bytes."""
+
     def verify(plaintext: bytes, raw: bytes, _user: str) -> bool:
         # A digest without a salt is accepted, as Dovecot does: it is then the plain hash.
         if len(raw) < size:
@@ -75,4 +82,5 @@ def generate_digest_md5(plaintext: bytes, making: Making) -> bytes:
 
 
 def verify_digest_md5(plaintext: bytes, raw: bytes, user: str) -> bool:
+    """True for the user and password that the hash was made of."""
     return hmac.compare_digest(md5(_digest_md5_input(plaintext, user)), raw)

@@ -12,6 +12,7 @@ HASH_BYTES: Final = 20
 
 
 def generate(plaintext: bytes, making: Making) -> bytes:
+    """With a salt of 16 characters."""
     rounds = min(making.rounds or ROUNDS, MAX_ROUNDS)
     salt = making.salt(16)
     key = hashlib.pbkdf2_hmac("sha1", plaintext, salt, rounds, HASH_BYTES)
@@ -19,6 +20,7 @@ def generate(plaintext: bytes, making: Making) -> bytes:
 
 
 def verify(plaintext: bytes, raw: bytes, _user: str) -> bool:
+    """True if the password makes this hash with its salt and rounds."""
     if not raw.startswith(b"$1$"):
         raise BadHash("Invalid PBKDF2 passdb entry prefix")
     fields = raw[3:].split(b"$")

@@ -45,6 +45,8 @@ def parse(name: str, raw: bytes) -> ScramKeys:
 
 
 def generator(digest: str) -> Generate:
+    """Keys with a new salt, for a digest of hashlib."""
+
     def generate(plaintext: bytes, making: Making) -> bytes:
         keys = derive(digest, plaintext, making.random(SALT_BYTES), min(making.rounds or ROUNDS, MAX_ROUNDS))
         parts = (keys.salt, keys.stored_key, keys.server_key)
@@ -54,6 +56,8 @@ def generator(digest: str) -> Generate:
 
 
 def verifier(name: str, digest: str) -> Verify:
+    """Derives the keys again and compares StoredKey."""
+
     def verify(plaintext: bytes, raw: bytes, _user: str) -> bool:
         keys = parse(name, raw)
         made = derive(digest, plaintext, keys.salt, keys.rounds)

@@ -24,6 +24,7 @@ _CHALLENGE: Final = re.compile(rb"<([0-9a-fA-F]{1,16})\.([0-9a-fA-F]{1,16})\.([0
 
 
 def run(context: SaslContext, initial: bytes | None) -> Conversation:
+    """The conversation: one message, no challenge of ours."""
     if not initial:
         return Failure("no initial response")
     challenge, _, rest = initial.partition(b"\0")

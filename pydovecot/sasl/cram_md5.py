@@ -19,6 +19,7 @@ RANDOM_DIGITS = 16
 
 def run(context: SaslContext, _initial: bytes | None) -> Conversation:
     # An initial response has no place in this mechanism and is ignored, as Dovecot does.
+    """The conversation: our challenge, the client's answer."""
     digits = int.from_bytes(context.random(8), "big") % 10**RANDOM_DIGITS
     challenge = f"<{digits:0{RANDOM_DIGITS}}.{int(context.now())}@{context.hostname}>".encode()
     answer: bytes = yield Challenge(challenge)

@@ -13,6 +13,7 @@ from pydovecot.sasl.mechanism import (
 
 
 def run(_context: SaslContext, initial: bytes | None) -> Conversation:
+    """The conversation: two prompts."""
     name: bytes = (yield Challenge(b"Username:")) if initial is None else initial
     name = name.partition(b"\0")[0]
     if not (yield SetUser(name.decode("utf-8", "surrogateescape"))):

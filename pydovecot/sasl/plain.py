@@ -13,6 +13,7 @@ from pydovecot.sasl.mechanism import (
 
 
 def run(_context: SaslContext, initial: bytes | None) -> Conversation:
+    """The conversation: one message."""
     message: bytes = (yield Challenge(b"")) if initial is None else initial
     parts = message.split(b"\0")
     if len(parts) != 3:

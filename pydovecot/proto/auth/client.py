@@ -57,6 +57,7 @@ class Reply:
 
     @property
     def user(self) -> str:
+        """The name that counts from here on."""
         return self.fields.get("user", "")
 
     @property

@@ -38,6 +38,7 @@ class Message:
 
 
 def encode_hello(settings_hash: str) -> bytes:
+    """The first line of auth."""
     return tabescape.join_text(["VERSION", NAME, MAJOR, MINOR, settings_hash])
 
 
@@ -52,6 +53,7 @@ def check_hello(line: bytes, settings_hash: str) -> str | None:
 
 
 def encode_request(message: Message) -> bytes:
+    """A request as a line."""
     return tabescape.join_text(
         [str(message.id), message.word, str(message.index), *(f"{k}={v}" for k, v in message.pairs)]
     )
@@ -66,10 +68,12 @@ def decode_request(line: bytes) -> Message:
 
 
 def encode_part(request_id: int, text: str) -> bytes:
+    """One text of an answer that has many."""
     return tabescape.join_text([str(request_id), PART, text])
 
 
 def encode_answer(message: Message) -> bytes:
+    """An answer as a line."""
     return tabescape.join_text([str(message.id), message.word, *(f"{k}={v}" for k, v in message.pairs)])
 
 

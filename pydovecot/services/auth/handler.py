@@ -40,6 +40,7 @@ class Pending:
 
     @property
     def request(self) -> AuthRequest:
+        """The request that this is about."""
         return self.auth.request
 
 

@@ -37,6 +37,7 @@ def ok(number: int, request: AuthRequest, final: bytes, *, anonymous: bool) -> s
 
 
 def cont(number: int, data: bytes) -> str:
+    """CONT: a challenge."""
     return f"CONT\t{number}\t{base64.b64encode(data).decode()}\n"
 
 

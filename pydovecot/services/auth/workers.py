@@ -66,6 +66,7 @@ class _Connection(asyncio.Protocol):
         self._set_timer(IDLE_SECS, self.close)
 
     def close(self) -> None:
+        """Disconnect now; `lost` follows."""
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
