@@ -1,6 +1,9 @@
 """Grammar rules 5 to 14 over whole files: sections, includes, variables, filters, errors with their place."""
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -266,12 +269,27 @@ def test_the_main_file_is_missing(tmp_path: Path) -> None:
         parse(str(tmp_path / "nothing"))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_include_that_may_not_be_read(conf: Path) -> None:
-    (conf.parent / "secret").write_text("mail_debug = yes\n")
-    (conf.parent / "secret").chmod(0)
-    found = errors(conf, "!include secret\n!include_try secret\n")
-    assert found == [f"1: Couldn't open include file {conf.parent}/secret: Permission denied"]
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A directory that everybody may enter; root becomes nobody for the test, as root may read everything."""
+    place = Path(tempfile.mkdtemp())
+    place.chmod(0o777)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield place
+    finally:
+        if root:
+            os.seteuid(0)
+        shutil.rmtree(place)
+
+
+def test_an_include_that_may_not_be_read(as_nobody: Path) -> None:
+    (as_nobody / "secret").write_text("mail_debug = yes\n")
+    (as_nobody / "secret").chmod(0)
+    found = errors(as_nobody / "c", "!include secret\n!include_try secret\n")
+    assert found == [f"1: Couldn't open include file {as_nobody}/secret: Permission denied"]
 
 
 def test_an_include_that_is_a_directory(conf: Path) -> None:
