@@ -45,6 +45,8 @@ class Target(Protocol):
 
     def reopen(self) -> None: ...
 
+    def close(self) -> None: ...
+
 
 class Clock:
     """The formatted time, made once a second."""
@@ -93,6 +95,12 @@ class FileTarget:
         os.close(self._fd)
         self._fd = fresh
 
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd != STDERR_FD:
+            os.close(self._fd)
+            self._fd = STDERR_FD
+
 
 class SyslogTarget:
     """Speaks to /dev/log. As Dovecot's: the level is the priority, `Info: ` is left out of the text."""
@@ -133,6 +141,12 @@ class SyslogTarget:
             return
         self._socket = fresh
 
+    def close(self) -> None:
+        """Disconnect."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
 
 def open_targets(settings: LogTarget) -> dict[Level, Target]:
     """One target for each level; levels with the same path share it. Raises OSError of a log file."""
@@ -152,6 +166,12 @@ def open_targets(settings: LogTarget) -> dict[Level, Target]:
     by_level[Level.INFO] = opened[info_path]
     by_level[Level.DEBUG] = opened[debug_path]
     return by_level
+
+
+def close_targets(targets: dict[Level, Target]) -> None:
+    """Close each target once."""
+    for target in {id(t): t for t in targets.values()}.values():
+        target.close()
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -20,7 +20,7 @@ from setproctitle import setproctitle
 from pydovecot.base import privileges
 from pydovecot.event.event import Event
 from pydovecot.event.oneline import one_line
-from pydovecot.event.sinks import PipeSink
+from pydovecot.event.sinks import PipeSink, StreamSink
 from pydovecot.runtime import child
 from pydovecot.runtime.child import ChildParams, Listener
 from pydovecot.runtime.context import Accepted
@@ -54,7 +54,9 @@ class Process:
         self.closing = False
         self.last = False
         self.sink = PipeSink(child.LOG_FD, f"{params.service}: ")
-        self.event = Event(self.sink, debug=params.log_debug)
+        # The log process has nobody to write to but the master's stderr, until its files are open.
+        sink = StreamSink("log: ") if params.type == "log" else self.sink
+        self.event = Event(sink, debug=params.log_debug)
         self.available = params.client_limit
         self.handled = 0
         self.status = StatusPipe(child.STATUS_FD, params.client_limit, params.generation)

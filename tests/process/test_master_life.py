@@ -75,6 +75,15 @@ def test_bad_configuration_at_start(toys: Toys) -> None:
     )
 
 
+def test_log_that_cannot_be_opened(toys: Toys) -> None:
+    toys.settings["log_path"] = str(toys.root / "none" / "log")
+    toys.configure(toys.service("many"))
+    command = [sys.executable, "-m", "tests.support.echo_roles", str(toys.config)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 89
+    assert done.stderr == f"Fatal: Can't open log file {toys.root}/none/log: No such file or directory\n"
+
+
 def test_port_in_use(toys: Toys) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

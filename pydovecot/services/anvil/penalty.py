@@ -37,7 +37,7 @@ class Penalties:
     def increase(self, ident: str, checksum: int, value: int) -> None:
         """Set the penalty to `value`; a known `checksum` (not 0) only refreshes the entry.
 
-        Known ones stay known after a success (`checksum` and `value` 0): a device with an old password goes on.
+        Known ones stay known after a success (`checksum` and `value` 0): an old device may still try one.
         """
         self._expire()
         now = int(self._now())

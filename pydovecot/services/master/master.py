@@ -6,6 +6,7 @@ Talks to: its children over pipes; administrators over signals and the UNIX sock
 If taken over: everything is lost; therefore it is small.
 """
 
+import contextlib
 import faulthandler
 import gc
 import os
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from pydovecot import __version__
 from pydovecot.event.event import Event, Level
 from pydovecot.event.sinks import PipeSink, StreamSink
-from pydovecot.event.targets import open_targets
+from pydovecot.event.targets import close_targets, open_targets
 from pydovecot.event.wire import Record
 from pydovecot.net import listeners
 from pydovecot.net.listeners import Inherited, ListenError
@@ -96,6 +97,8 @@ class Master:
         def warn(text: str) -> None:
             self._early(configuration, Level.WARNING, text)
 
+        if problem := _log_problem(configuration):
+            raise StartError(problem)
         rundir.check_not_running(configuration.base_dir)
         rundir.prepare(configuration.base_dir, checks.login_user(configuration), warn)
         for text in [*configuration.warnings, *checks.limits(configuration)]:
@@ -187,10 +190,10 @@ class Master:
         target = log_target(configuration)
         if target.log_path == "/dev/stderr":
             return
-        try:
-            open_targets(target)[level].write(Record(level, os.getpid(), "master: ", text))
-        except OSError as exc:
-            StreamSink("")(Level.ERROR, f"open({target.log_path}) failed: {exc.strerror}", {})
+        with contextlib.suppress(OSError):  # said as the reason why we do not start
+            targets = open_targets(target)
+            targets[level].write(Record(level, os.getpid(), "master: ", text))
+            close_targets(targets)
 
     def _watchdog(self) -> None:
         self.notify.alive()
@@ -283,6 +286,9 @@ class Master:
         if configuration.base_dir != old.base_dir:
             self._keep(["base_dir cannot be changed by a reload, only by a restart"])
             return
+        if problem := _log_problem(configuration):
+            self._keep([problem])
+            return
         new = Generation(self.world, configuration)
         errors = new.open_listeners(old, self.inherited)
         if errors:
@@ -361,6 +367,15 @@ class Master:
             self.loop.stop()
         else:
             self.loop.call_later(LOG_SECS, self.loop.stop)
+
+
+def _log_problem(configuration: "Configuration") -> str:
+    """Why the log files cannot be opened; empty when they can."""
+    try:
+        close_targets(open_targets(log_target(configuration)))
+    except OSError as exc:
+        return f"Can't open log file {exc.filename}: {exc.strerror}"
+    return ""
 
 
 def _environment(configuration: "Configuration") -> dict[str, str]:
