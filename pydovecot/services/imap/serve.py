@@ -32,8 +32,10 @@ def serve(mail: MailSession) -> None:
     try:
         stream.run()
     finally:
-        connection.close()
-        log_end(mail, session, connection)
+        try:
+            connection.close()
+        finally:
+            log_end(mail, session, connection)
 
 
 def greeting(mail: MailSession, capabilities: bytes) -> bytes:

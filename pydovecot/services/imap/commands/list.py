@@ -13,7 +13,7 @@ from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.commands import status
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
-from pydovecot.storage.api import ListEntry, ListOptions
+from pydovecot.storage.api import ListEntry, ListOptions, Namespace
 
 MAX_PATTERNS: Final = 100  # clients send one to three
 
@@ -129,11 +129,18 @@ def _root(session: Session, reference: bytes) -> bytes:
     """An empty pattern asks for the separator and the root of the reference."""
     namespaces = session.store.namespaces
     name = reference.decode("latin-1")
-    matching = [ns for ns in namespaces if ns.prefix and name.startswith(ns.prefix)]
-    chosen = matching[0] if matching else next((ns for ns in namespaces if ns.inbox), namespaces[0])
-    separator = chosen.separator.encode()
-    root = reference[: reference.find(separator) + 1] if separator in reference else b""
+    chosen = next((ns for ns in namespaces if ns.prefix and _below(name, ns)), None)
+    if chosen is not None:
+        separator, root = chosen.separator.encode(), mutf7.encode(chosen.prefix)
+    else:
+        personal = next((ns for ns in namespaces if ns.inbox), namespaces[0])
+        separator = personal.separator.encode()
+        root = reference[: reference.find(separator) + 1] if separator in reference else b""
     return b"* LIST (\\Noselect) %b %b\r\n" % (quoted(separator), astring(root))
+
+
+def _below(name: str, namespace: Namespace) -> bool:
+    return (name + namespace.separator).startswith(namespace.prefix)
 
 
 def _line(session: Session, args: Args, entry: ListEntry) -> bytes:

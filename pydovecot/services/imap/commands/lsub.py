@@ -55,4 +55,4 @@ def _flags(session: Session, entry: ListEntry) -> bytes:
         return b"\\Noselect"
     if session.workaround("tb-lsub-flags") and not (entry.exists and entry.selectable):
         return b"\\Noselect"  # Thunderbird selects everything that lacks it
-    return b""
+    return " ".join(entry.special_use).encode()  # as Dovecot; RFC 6154 2 allows it
