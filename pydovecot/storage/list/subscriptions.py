@@ -42,7 +42,7 @@ class Subscriptions:
 
     def _read(self) -> None:
         with open(self._path, "rb") as stream:
-            data = stream.read(MAX_BYTES)
+            data = stream.read(min(MAX_BYTES, os.fstat(stream.fileno()).st_size))
         self._version = 2 if data.startswith(HEADER[:4]) else 1
         if self._version == 2:
             lines = data[len(HEADER) :].split(b"\n")

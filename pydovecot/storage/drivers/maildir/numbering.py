@@ -66,9 +66,22 @@ class Numbers:
         if self.listed:
             mails.sort()
         if unknown and self.writable:
+            self._forget_old([p[1] for p in unknown if not p[0].startswith(NEW)])
             lines = "".join([f"{uid} :{p[1]}\n" for uid, p in enumerate(unknown, start)])
             extend(self.place, self.state, lines.encode("utf-8", "surrogateescape"), len(unknown))
         return mails
+
+
+    def _forget_old(self, bases: Sequence[str]) -> None:
+        """A message that was expunged and came back gets a new UID: its old line must go first."""
+        if not bases or not self.state.lines:
+            return
+        data = uidlist.read_bytes(self.place.uidlist_path)
+        again = {base for base in bases if f":{base}\n".encode("utf-8", "surrogateescape") in data}
+        if again:
+            whole = uidlist.parse(data)
+            whole.entries = [entry for entry in whole.entries if entry.base not in again]
+            _write(self.place, self.state, whole)
 
 
 def _mail(uid: int, parsed: filename.Parsed, extra: str, trust_sizes: bool) -> NewMail:

@@ -63,14 +63,18 @@ def stamp(path: str) -> Stamp:
 
 def read(path: str, offset: int = 0) -> Uidlist:
     """Read the file, or with `offset` only the lines appended since it had that size."""
+    return parse(read_bytes(path, offset), header=offset == 0)
+
+
+def read_bytes(path: str, offset: int = 0) -> bytes:
+    """The file as it is; b"" when there is none."""
     try:
         with open(path, "rb") as stream:
             stream.seek(offset)
             # Not read(MAX_BYTES): that would take so much memory first.
-            data = stream.read(min(MAX_BYTES, max(0, os.fstat(stream.fileno()).st_size - offset)))
+            return stream.read(min(MAX_BYTES, max(0, os.fstat(stream.fileno()).st_size - offset)))
     except FileNotFoundError:
-        return Uidlist()
-    return parse(data, header=offset == 0)
+        return b""
 
 
 def parse(data: bytes, *, header: bool = True) -> Uidlist:
