@@ -12,6 +12,7 @@ from pydovecot.model.section import Text
 from pydovecot.model.seqset import SeqSet
 from pydovecot.services.imap.dates import DateFormatter
 from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, Item
+from pydovecot.services.imap.reply import TornResponse
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, Message, View
 
@@ -20,6 +21,9 @@ LARGE_ROWS_A_CHUNK: Final = 100  # with headers or structures in them: some kB e
 MESSAGES_A_BATCH: Final = 64  # marked \Seen together: what is sent about as soon as it is marked
 JOIN_BELOW: Final = 65536  # larger contents go out without another copy
 FLUSH_AT: Final = 65536
+# All of a message is made before any of it is sent, for a failure must not leave half a response; but a
+# client can ask for a large one many times over.
+HOLD_BELOW: Final = 64 << 20
 
 
 class Plan:
@@ -112,10 +116,19 @@ class Plan:
             assert isinstance(seq, int)
             shown = items if flags_asked or seq in fresh else self._columns
             words = [self._value(item, value) for item, value in zip(shown, row[1:], strict=False)]
-            # All of a message before any of it is sent: a failure must not leave half a response.
-            parts = list(self._message(Seq(seq), words))
-            waiting += parts
-            size += sum(map(len, parts))
+            torn = False
+            try:
+                for part in self._message(Seq(seq), words):
+                    waiting.append(part)
+                    size += len(part)
+                    if size >= HOLD_BELOW:
+                        torn = True
+                        yield from _flush(waiting)
+                        waiting, size = [], 0
+            except Exception as exc:
+                if torn:
+                    raise TornResponse from exc
+                raise
             if size >= FLUSH_AT:
                 yield from _flush(waiting)
                 waiting, size = [], 0

@@ -23,6 +23,10 @@ class Tagged:
     code: bytes = b""  # response code without brackets
 
 
+class TornResponse(Exception):
+    """A response was cut in its middle (the cause is chained): nothing that follows would be understood."""
+
+
 Conversation = Generator[bytes | Need, Any, Tagged]
 
 

@@ -9,6 +9,9 @@ import pytest
 from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.model.errors import InternalError
+from pydovecot.model.numbers import Seq
+from pydovecot.model.section import Section
+from pydovecot.services.imap import fetch_render
 from pydovecot.services.imap.build import make_session
 from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.session import World
@@ -281,3 +284,31 @@ def test_a_mailbox_that_vanished_ends_the_session(client: Client, monkeypatch: p
         b"* BYE IMAP session state is inconsistent, please relogin.\r\n"
     )
     assert client.pump.closed
+
+
+def test_a_failure_within_a_large_response_says_nothing_more(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.say(b"a SELECT INBOX\r\nb APPEND INBOX {100000+}\r\n" + b"x" * 100000 + b"\r\n")
+    assert client.session.view is not None
+    real = client.session.view.message(Seq(1))
+
+    class Breaking:
+        left = 2
+
+        def section(self, section: Section) -> bytes | None:
+            self.left -= 1
+            if self.left < 0:
+                raise InternalError("read() failed: Input/output error")
+            return real.section(section)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(client.session.view, "message", lambda _seq: Breaking())
+    answer = client.say(b"c FETCH 1 (BODY.PEEK[] BODY.PEEK[] BODY.PEEK[])\r\n")
+    assert answer.startswith(b"c NO [SERVERBUG]")
+    monkeypatch.setattr(fetch_render, "HOLD_BELOW", 150_000)
+    answer = client.say(b"d FETCH 1 (BODY.PEEK[] BODY.PEEK[] BODY.PEEK[])\r\n")
+    assert answer.endswith(b"x" * 100000) and b"d NO" not in answer
+    assert client.pump.closed and client.pump.reason == "FETCH failed"
+    assert [text for _level, text, *_ in client.sink.lines] == ["read() failed: Input/output error"] * 2
