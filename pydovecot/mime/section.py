@@ -68,7 +68,7 @@ def extract(message: bytes, root: Part | None, section: Section) -> bytes | None
     if what is Text.HEADER:
         return wire(message[inner.start : inner.body])
     # Dovecot looks for fields up to an empty line, even if a boundary cut the header short before it.
-    return _crlf_lines(
+    return wire_lines(
         _filtered(message[inner.start : header.end(message, inner.start)], what, section.fields)
     )
 
@@ -83,19 +83,19 @@ def _of_message(message: bytes, what: Text, fields: tuple[bytes, ...]) -> bytes 
         return wire(message[:end])
     if what is Text.MIME:
         return None
-    found = _filtered(message[:end], what, fields)
-    if what is Text.HEADER_FIELDS and not _ENDED.search(found):
-        # A header that the message's end cut off: Dovecot adds the empty line here, but not for .NOT.
-        found += b"\n" if found.endswith(b"\n") or not found else b"\n\n"
-    return _crlf_lines(found)
+    return fields_of(message[:end], fields, exclude=what is Text.HEADER_FIELDS_NOT)
 
 
 def fields_of(block: bytes, names: tuple[bytes, ...], exclude: bool = False) -> bytes:
-    """HEADER.FIELDS (or with `exclude` HEADER.FIELDS.NOT) of one header block, CRLF."""
-    return _crlf_lines(_filtered(block, Text.HEADER_FIELDS_NOT if exclude else Text.HEADER_FIELDS, names))
+    """HEADER.FIELDS (or with `exclude` HEADER.FIELDS.NOT) of a message's header block, CRLF."""
+    found = _filtered(block, Text.HEADER_FIELDS_NOT if exclude else Text.HEADER_FIELDS, names)
+    if not exclude and not _ENDED.search(found):
+        # A header that the message's end cut off: Dovecot adds the empty line here, but not for .NOT.
+        found += b"\n" if found.endswith(b"\n") or not found else b"\n\n"
+    return wire_lines(found)
 
 
-def _crlf_lines(block: bytes) -> bytes:
+def wire_lines(block: bytes) -> bytes:
     """As `wire`, for lines whose CR has been taken off: a CR that is left is none of the line end."""
     return block.replace(b"\n", b"\r\n").replace(b"\0", b"\x80")
 

@@ -34,7 +34,7 @@ def common_fields(block: bytes) -> bytes:
     found = b"".join(_COMMON.findall(block))
     if block.endswith(b"\n\n") or block == b"\n":
         found += b"\n"
-    return section.crlf(found)
+    return section.wire_lines(found)
 
 
 class Content:
