@@ -34,6 +34,16 @@ class LoginProtocol:
     client: type[LoginClient]
 
 
+def prepare_tls(context: Context) -> None:
+    """As root, once for all processes of a service: read the keys, make the context of most clients.
+
+    It goes into `context.shared`; the processes forked after it share its memory and its session tickets.
+    """
+    contexts = TlsContexts(context.event)
+    contexts.get(context.settings.get(SslSettings))
+    context.shared = contexts
+
+
 class LoginProcess:
     """The state of a login process, in `context.state`."""
 
@@ -42,7 +52,8 @@ class LoginProcess:
         self.loop = asyncio.get_event_loop()
         self.login_timeout: float = LOGIN_TIMEOUT_SECS
         self.streams: dict[TlsStream, Connection] = {}
-        self.contexts = TlsContexts(context.event, self._settings_for_name)
+        self.contexts: TlsContexts = context.shared
+        self.contexts.settings_for_name = self._settings_for_name
         self._clients: dict[Connection, None] = {}  # in the order they came
         self._tag = 0
         self._title = ""
@@ -55,9 +66,6 @@ class LoginProcess:
     def before_jail(self) -> None:
         """As root: reach anvil."""
         self._anvil.connect()
-        settings = self.context.settings.get(SslSettings)
-        if settings.ssl_dh:  # goes through /proc, which is not there after the chroot
-            self.contexts.get(settings)
 
     def after_jail(self) -> None:
         """As the login user, inside the chroot."""

@@ -1,6 +1,6 @@
 """The hooks of a login service's SPEC, made for one protocol."""
 
-from pydovecot.login.process import LoginProcess, LoginProtocol
+from pydovecot.login.process import LoginProcess, LoginProtocol, prepare_tls
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.runtime.spec import Family, ServiceSpec
 
@@ -27,6 +27,7 @@ def login_spec(name: str, protocol: LoginProtocol) -> ServiceSpec:
     return ServiceSpec(
         name=name,
         family=Family.MANY_CLIENTS,
+        before_fork=prepare_tls,
         before_jail=before_jail,
         after_jail=after_jail,
         on_connection=on_connection,

@@ -40,9 +40,11 @@ class TlsContexts:
     `settings_for_name(stream, name)` gives the ssl settings of the server name that a client asks for.
     """
 
-    def __init__(self, event: Event, settings_for_name: Callable[[object, str], SslSettings | None]) -> None:
+    def __init__(
+        self, event: Event, settings_for_name: Callable[[object, str], SslSettings | None] | None = None
+    ) -> None:
         self._event = event
-        self._settings_for_name = settings_for_name
+        self.settings_for_name = settings_for_name  # None until a process has clients to ask for
         self._contexts: dict[TlsConfig, SSL.Context | None] = {}
         self._last_settings: SslSettings | None = None
         self._last_context: SSL.Context | None = None
@@ -84,7 +86,7 @@ class TlsContexts:
         if stream is None or not name:
             return
         stream.server_name = name
-        settings = self._settings_for_name(stream, name)
+        settings = self.settings_for_name(stream, name) if self.settings_for_name is not None else None
         context = self.get(settings) if settings is not None else None
         if context is not None and context is not conn.get_context():
             conn.set_context(context)

@@ -19,7 +19,7 @@ from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.login.handover import HandoverReply, HandoverRequest
 from pydovecot.login.mail_session import receive
-from pydovecot.login.process import LoginProcess, LoginProtocol
+from pydovecot.login.process import LoginProcess, LoginProtocol, prepare_tls
 from pydovecot.runtime.context import Accepted
 from pydovecot.settings.view import SettingsView
 
@@ -34,6 +34,7 @@ class FakeContext:
         self.service, self.protocol, self.settings, self.event = f"{protocol}-login", protocol, view, event
         self.views: dict[str, SettingsView] = {}  # by local_name
         self.state: Any = None
+        self.shared: Any = None
         self.stopping = self.closing = False
         self.shutdown_clients = True
         self.titles: list[str] = []
@@ -160,6 +161,7 @@ class LoginServer:
 
     async def _start(self) -> None:
         self._auth = await self._loop.create_unix_server(FakeAuth, str(self.run_dir / "login" / "login"))
+        prepare_tls(self.context)
         self.process = LoginProcess(self.context, self._protocol)
         self.context.state = self.process
         self.process.before_jail()
