@@ -113,14 +113,21 @@ def test_macros_and_whole_messages(both: Both) -> None:
 
 
 def test_header_fields(both: Both) -> None:
-    """The usual question of clients, and fields that the index does not keep."""
+    """The usual question of clients, and fields that the index does not keep.
+
+    Ours is asked twice, the second answer comes from the index. (Dovecot's second one lacks the empty line if
+    the message ends with the header.)
+    """
+    _, ours, _ = both
     for fields in (
         b"DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES CONTENT-TYPE",
         b"X-MAILER RECEIVED",
         b"X-NONE",
     ):
         for word in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
-            assert compare(both, [b"FETCH 1:* (UID BODY.PEEK[%b (%b)])" % (word, fields)] * 2) == []
+            question = b"FETCH 1:* (UID BODY.PEEK[%b (%b)])" % (word, fields)
+            assert compare(both, [question]) == []
+            assert ours.command(question) == ours.command(question)
 
 
 def test_sections(both: Both) -> None:
