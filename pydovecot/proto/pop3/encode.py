@@ -54,11 +54,14 @@ def head_and_lines(message: bytes, lines: int) -> bytes:
 
 
 def header_end(message: bytes) -> int | None:
-    """Where the body begins in a CRLF message; None when there is no empty line."""
-    if message.startswith(b"\r\n"):
-        return 2
-    found = message.find(b"\r\n\r\n")
-    return None if found < 0 else found + 4
+    """Where the body begins in a CRLF message; None when there is no empty line.
+
+    As Dovecot's TOP: any line that begins with CR ends the header, not only an empty one.
+    """
+    start = 0 if message.startswith(b"\r") else message.find(b"\n\r") + 1
+    if not start and not message.startswith(b"\r"):
+        return None
+    return message.find(b"\n", start) + 1 or None
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
