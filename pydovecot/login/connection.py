@@ -57,9 +57,7 @@ class Connection:
         if self._accepted.ssl and not self._begin_tls():
             return
         self._refresh_reading()
-        if self.auth_ready and not self._handshaking:
-            client.auth_ready()
-            self._refresh_reading()
+        self._guard(self._greet)
 
     # --- Host ------------------------------------------------------------------------------------------
 
@@ -129,9 +127,12 @@ class Connection:
         initial: bytes | None,
         on_reply: Callable[[Reply], None],
     ) -> AuthRequest:
-        def reply(answer: Reply) -> None:
+        def take(answer: Reply) -> None:
             on_reply(answer)
             self._refresh_reading()
+
+        def reply(answer: Reply) -> None:
+            self._guard(lambda: take(answer))
 
         return self._process.auth.authenticate(mechanism, fields, initial, reply)
 
@@ -180,7 +181,7 @@ class Connection:
             self._dialog = None
             if theirs is not None:
                 theirs.close()
-            callback(reply)
+            self._guard(lambda: callback(reply))
 
         self._dialog = send_handover(self._loop, process.mail_socket, request, passed, answered)
 
@@ -215,14 +216,31 @@ class Connection:
 
     def auth_came(self) -> None:
         """The auth process can be asked (again)."""
-        if self._proxy is None and not self.client.closed and not self._handshaking:
-            self.client.auth_ready()
-            self._refresh_reading()
+        if self._proxy is None and not self.client.closed:
+            self._guard(self._greet)
 
     def shut(self) -> None:
         """End a session that is carried for a worker."""
         if self._proxy is not None:
             self._proxy.close()
+
+    # --- edges -----------------------------------------------------------------------------------------
+
+    def _guard(self, call: Callable[[], None]) -> None:
+        """The edge of one client: whatever fails here ends this client, and nobody else notices."""
+        try:
+            call()
+        except Exception as exc:  # noqa: BLE001 - see above
+            self._process.context.event.exception("client failed", exc)
+            self.client.closed = True
+            self._closing = True
+            self._close_now()
+            self.released()
+
+    def _greet(self) -> None:
+        if self.auth_ready and not self._handshaking:
+            self.client.auth_ready()
+            self._refresh_reading()
 
     # --- socket ----------------------------------------------------------------------------------------
 
@@ -247,8 +265,10 @@ class Connection:
             self._loop.remove_reader(self._sock)
 
     def _readable(self) -> None:
-        if not self._reading:
-            return
+        if self._reading:
+            self._guard(self._take_input)
+
+    def _take_input(self) -> None:
         if self._handshaking:
             self._handshake()
             return
@@ -350,13 +370,13 @@ class Connection:
     def _handshake_writable(self) -> None:
         self._loop.remove_writer(self._sock)
         if self._handshaking and not self._closing:
-            self._handshake()
+            self._guard(self._handshake)
 
     # --- ends ------------------------------------------------------------------------------------------
 
     def _timed_out(self) -> None:
         self._timer = None
-        self.client.timed_out()
+        self._guard(self.client.timed_out)
 
     def _abort(self, why: str) -> None:
         self._out.clear()

@@ -37,6 +37,9 @@ class ImapLoginSettings(Settings):
     """What imap-login reads besides; the imap service reads it as well."""
 
     imap_capability = string("", doc="Capabilities to announce; +WORDS adds to the usual ones.")
+    imap_literal_minus = boolean(
+        "no", doc="Offer LITERAL- (literals up to 4096 octets) in place of LITERAL+.", since="2.3"
+    )
     imap_id_send = string("name *", doc="Fields of the answer to ID; * is the usual value.")
     imap_id_log = string("", doc="Fields of a client's ID to log; * all.")
     imap_id_retain = boolean("no", doc="Tell the client's ID to auth and mail processes.", since="2.3")

@@ -22,7 +22,7 @@ from pydovecot.services.imap_login.parser import (
 from pydovecot.settings.view import SettingsView
 
 # RFC 3501 7.2.1; before login only what concerns the login is worth naming, as Dovecot does.
-CAPABILITIES: Final = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE LITERAL+"
+CAPABILITIES: Final = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE"
 NOT_A_TAG: Final = (
     "First parameter in line is IMAP's command tag, not the command name. "
     "Add that before the command, like: a login user pass"
@@ -101,9 +101,11 @@ class ImapLoginClient(LoginClient):
 
     def _capabilities(self) -> str:
         configured = self.imap_settings.imap_capability
-        words = [CAPABILITIES if not configured or configured[0] == "+" else configured]
-        if configured.startswith("+"):
-            words.append(configured[1:].strip())
+        if not configured or configured.startswith("+"):
+            literal = "LITERAL-" if self.imap_settings.imap_literal_minus else "LITERAL+"
+            words = [CAPABILITIES, *configured[1:].split(), literal]
+        else:
+            words = [configured]
         if self.tls_possible:
             words.append("STARTTLS")
         plain = self.host.mechanisms.get("PLAIN")
