@@ -175,6 +175,11 @@ class ManyClients(Process):
         self.loop.remove_reader(child.DEAD_FD)
         if not self.spec.outlives_master:
             self._close()
+            return
+        # A new master must find nobody listening on its sockets.
+        self._listen(False)
+        self.stop_listening()
+        self.closing = True
 
     def _close(self) -> None:
         self.closing = True

@@ -36,6 +36,8 @@ class OneClient(Process):
         self.available = 0
         self.handled += 1
         self.status.flush(0)
+        if self.handled == self.params.service_count:
+            self.stop_listening()
         accepted.sock.setblocking(True)
         try:
             self.spec.on_connection(self, accepted)

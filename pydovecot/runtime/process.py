@@ -136,6 +136,7 @@ class Process:
             self.drain_wakeup()
         if child.DEAD_FD in ready and not self.closing:
             self.closing = True
+            self.stop_listening()  # a new master must find nobody on its sockets
         return set() if self.stopping else ready.intersection(fds)
 
     def _poll_of(self, fds: Sequence[int]) -> "select.poll":

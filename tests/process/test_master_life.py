@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.net import listeners
 from pydovecot.settings.master import Listener
 from tests.support.echo_master import Toys, wait_until
 
@@ -98,6 +99,29 @@ def test_port_in_use(toys: Toys) -> None:
         "Fatal: Failed to start listeners\n"
     )
     assert "master: Fatal: Failed to start listeners" in toys.log()
+
+
+def test_a_killed_master_can_be_started_again(toys: Toys) -> None:
+    toys.configure(
+        toys.service("one", client_limit=1),
+        toys.service("short", "one", client_limit=1, service_count=1),
+        toys.service("many"),
+    )
+    toys.start()
+    names = ("one", "short", "many")
+    talks = [toys.connect(name) for name in names]
+    first = [talk.ask("who") for talk in talks]
+    assert toys.process is not None
+    toys.process.kill()
+    toys.process.wait()
+    (toys.root / "log").rename(toys.root / "log.old")
+    wait_until(lambda: not listeners.answers(str(toys.run / "log-errors")), "the old log to let go")
+    toys.start()
+    for talk, name, who in zip(talks, names, first, strict=True):
+        assert toys.ask(name, "who") != who
+        assert talk.ask("who") == who  # the old session goes on
+        talk.close()
+    wait_until(lambda: not any(Path(f"/proc/{who.split()[0]}").exists() for who in first), "the old to end")
 
 
 def test_reload_keeps_clients_and_anvil(toys: Toys) -> None:

@@ -112,9 +112,11 @@ def test_reload_disturbs_nobody(cluster: Cluster, clients: Clients) -> None:
 def test_process_titles(cluster: Cluster, clients: Clients) -> None:
     clients.login(cluster, "titled", tls=True)
 
-    titles = list(cluster.titles().values())
-    assert any(title.startswith("pydovecot/imap [titled 127.0.0.1") for title in titles)
-    assert any(title.startswith("pydovecot/imap-login [") for title in titles)
+    def shown(start: str) -> bool:
+        return any(title.startswith(start) for title in cluster.titles().values())
+
+    for start in ("pydovecot/imap [titled 127.0.0.1", "pydovecot/imap-login ["):
+        wait_until(lambda start=start: shown(start), f"{start} among {cluster.titles()}")
 
 
 NOISE = [b"\0" * 500, b"\xff\xfe\t\n" * 100, b"A" * 50_000, b"\n" * 20, os.urandom(4000)]

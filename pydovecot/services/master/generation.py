@@ -303,6 +303,7 @@ class Generation:
         self, service: Service, number: int, rows: Sequence[Listener], argv: Sequence[str]
     ) -> ChildParams:
         config, settings = service.config, self.configuration.settings
+        is_mail = bool(config.protocol) and config.type != "login"
         return ChildParams(
             service=config.name,
             base_dir=self.base_dir,
@@ -317,7 +318,7 @@ class Generation:
             service_count=config.service_count,
             idle_kill=config.idle_kill,
             verbose_proctitle=settings.get("verbose_proctitle") == "yes",
-            log_debug=settings.get("mail_debug") == "yes" or bool(settings.get("log_debug")),
+            log_debug=bool(settings.get("log_debug")) or (is_mail and settings.get("mail_debug") == "yes"),
             shutdown_clients=settings.get("shutdown_clients", "yes") == "yes",
             privileges=self._privileges[config.name],
             listeners=tuple(rows),
