@@ -3,13 +3,12 @@
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from pydovecot.mime import envelope, header, params
+from pydovecot.mime import envelope, params
 from pydovecot.mime.quote import one_line, string
 from pydovecot.mime.scanner import REPLACEMENT
-from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part
+from pydovecot.mime.structure import IS_MIME, MULTIPART, RFC822, TEXT, Fields, Part, head_of
 
 _DEFAULT_CHARSET: Final = b'"charset" "us-ascii"'
-MAX_CACHED_VALUES: Final = 400  # octets of field values; longer ones are seldom seen twice
 _PLAIN_7BIT: Final = b'("text" "plain" (' + _DEFAULT_CHARSET + b') NIL NIL "7bit"'
 _TEXTS: Final = frozenset((b"id", b"description", b"location", b"md5"))
 _PLAIN_PARAMS: Final[tuple[list[tuple[bytes, bytes]], ...]] = ([], [(b"charset", b"us-ascii")])
@@ -41,19 +40,13 @@ class _Look(NamedTuple):
     tail: bytes  # BODYSTRUCTURE only
 
 
-def _fields_of(part: Part, message: bytes) -> Fields:
-    return header.interesting(message[part.start : part.body]) if part.fields is None else part.fields
-
-
 def _look_of(part: Part, message: bytes) -> _Look:
-    fields = tuple([field for field in _fields_of(part, message) if field[0][:8] == b"content-"])
+    head = part.head or head_of(part, message)
     flags = part.flags & (IS_MIME | MULTIPART | RFC822)
-    if sum([len(field[1]) for field in fields]) <= MAX_CACHED_VALUES:
-        return _look_cached(fields, flags)
-    return _look(fields, flags)
+    return _look_cached(head.content, flags) if head.short else _look(head.content, flags)
 
 
-def _look(fields: tuple[tuple[bytes, bytes], ...], flags: int) -> _Look:
+def _look(fields: Fields, flags: int) -> _Look:
     content = _Content(fields, bool(flags & IS_MIME))
     if flags & MULTIPART:
         tail = b" " + _params(content.params, False) + _common(content)
@@ -89,7 +82,7 @@ class _Content:
 
     __slots__ = ("disposition", "encoding", "kind", "language", "params", "subtype", "texts")
 
-    def __init__(self, fields: tuple[tuple[bytes, bytes], ...], mime: bool) -> None:
+    def __init__(self, fields: Fields, mime: bool) -> None:
         self.kind: bytes | None = None
         self.subtype = b""
         self.params: params.Params = ()
@@ -157,7 +150,11 @@ def _render(part: Part, message: bytes, look: _Look) -> tuple[bytes, bytes]:
     elif part.flags & RFC822:
         child = part.children[0]
         inner = _render(child, message, _look_of(child, message))
-        outside = b"%b %d (%b) " % (body, part.body_virtual, envelope.from_fields(_fields_of(child, message)))
+        outside = b"%b %d (%b) " % (
+            body,
+            part.body_virtual,
+            envelope.from_fields(head_of(child, message).fields),
+        )
         body = b"%b%b %d" % (outside, inner[0], part.body_lines)
         extended = b"%b%b %d" % (outside, inner[1], part.body_lines)
     else:

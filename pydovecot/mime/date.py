@@ -46,9 +46,12 @@ def local_day(stamp: int, zone: int) -> int:
 def _stamp(
     year: int, month: int, day: int, hour: int, minute: int, second: int, zone: int
 ) -> tuple[int, int] | None:
-    if year < 1900 or hour > 23 or minute > 59 or second > 60 or not 1 <= day <= monthrange(year, month)[1]:
+    if year < 1900 or hour > 23 or minute > 59 or second > 60:
         return None
-    days = _month_start(year, month) + day - 1
+    start, length = _month(year, month)
+    if not 1 <= day <= length:
+        return None
+    days = start + day - 1
     # The leap second has no number of its own.
     stamp = ((days * 24 + hour) * 60 + minute) * 60 + min(second, 59)
     if stamp == -1:
@@ -57,8 +60,9 @@ def _stamp(
 
 
 @lru_cache(maxsize=512)
-def _month_start(year: int, month: int) -> int:
-    return date(year, month, 1).toordinal() - _EPOCH
+def _month(year: int, month: int) -> tuple[int, int]:
+    """Days from 1970 to the first of a month, and how many it has."""
+    return date(year, month, 1).toordinal() - _EPOCH, monthrange(year, month)[1]
 
 
 def _parse_slow(value: bytes) -> tuple[int, int] | None:

@@ -1,10 +1,11 @@
 """ENVELOPE as IMAP sends it. RFC 3501 7.4.2."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
 from pydovecot.mime import address, header
-from pydovecot.mime.quote import nstring, one_line, readable, string
+from pydovecot.mime.quote import PLAIN, nstring, one_line, readable, string
 from pydovecot.mime.scanner import REPLACEMENT
 
 MAX_CACHED_VALUE: Final = 512  # longer address lists are seldom seen twice
@@ -18,7 +19,7 @@ def render(header_block: bytes) -> bytes:
     return b"(" + from_fields(header.interesting(header_block)) + b")"
 
 
-def from_fields(fields: "list[tuple[bytes, bytes]]") -> bytes:
+def from_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The ten envelope fields of (lower-case name, value) pairs, without parentheses."""
     got: dict[bytes, bytes] = {}
     lists: dict[bytes, list[bytes]] = {}
@@ -52,11 +53,17 @@ def from_fields(fields: "list[tuple[bytes, bytes]]") -> bytes:
 
 
 def _text(value: bytes | None) -> bytes:
-    return b"NIL" if value is None else string(one_line(value).replace(b"\0", REPLACEMENT))
+    if value is None:
+        return b"NIL"
+    if PLAIN.fullmatch(value):
+        return b'"' + value + b'"'
+    return string(one_line(value).replace(b"\0", REPLACEMENT))
 
 
 def _subject(value: bytes | None) -> bytes:
-    return b"NIL" if value is None else readable(value.replace(b"\0", REPLACEMENT))
+    if value is None:
+        return b"NIL"
+    return readable(value.replace(b"\0", REPLACEMENT) if b"\0" in value else value)
 
 
 def _addresses(value: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Header fields of one header block: in order, unfolded as Dovecot's parser does, any line ends."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
 from typing import Final
 
 # What ENVELOPE and BODYSTRUCTURE are made of. The leading newline lets `re` jump from line to line.
@@ -72,6 +73,39 @@ def fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
                 yield bare, b""
         else:
             yield name.rstrip(b" \t"), _skip_blank(value)
+
+
+def any_case(name: bytes) -> bytes:
+    """A pattern for a field name in any case; `re` is faster with this than with a flag."""
+    pieces = [b"[" + c.lower() + c.upper() + b"]" if c.isalpha() else re.escape(c) for c in _octets(name)]
+    return b"".join(pieces)
+
+
+def _octets(name: bytes) -> list[bytes]:
+    return [bytes([octet]) for octet in name]
+
+
+def picker(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
+    """A function that picks the fields of these names out of a header block with LF: whole lines."""
+    # Grouped by first letter, so that most lines fail at once.
+    grouped = groupby(sorted(names), key=lambda name: name[:1])
+    choice = b"|".join(
+        [
+            any_case(letter) + b"(?:" + b"|".join([any_case(name[1:]) for name in group]) + b")"
+            for letter, group in grouped
+        ]
+    )
+    find = re.compile(rb"\n((?:" + choice + rb")[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*)").findall
+
+    def pick(block: bytes) -> bytes:
+        lines = find(b"\n" + block)
+        if not lines:
+            return b""
+        picked = b"\n".join(lines)
+        # The last line of all may lack its end.
+        return picked if not block.endswith(b"\n") and block.endswith(lines[-1]) else picked + b"\n"
+
+    return pick
 
 
 def first(block: bytes, name: bytes) -> bytes | None:

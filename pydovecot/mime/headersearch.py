@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from pydovecot.mime import address, words
+from pydovecot.mime import address, header, words
 from pydovecot.mime.scanner import ATEXT
 from pydovecot.mime.textsearch import Needle
 
@@ -26,7 +26,9 @@ class FieldSearch:
         lower = name.lower()
         self._needle = Needle(text)
         self._values = re.compile(
-            rb"\n" + _any_case(name) + rb"[ \t]*:[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)",
+            rb"\n"
+            + header.any_case(name.encode("utf-8", "replace"))
+            + rb"[ \t]*:[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)",
         )
         self._addresses = not exact and lower in ADDRESS_FIELDS
         self._compress = not exact and lower == "subject"
@@ -50,16 +52,6 @@ class FieldSearch:
         if b"=?" not in value and value.isascii():
             return text in value.decode("ascii").upper()
         return text in words.normalised(value)
-
-
-def _any_case(name: str) -> bytes:
-    """A pattern for the name; letter classes instead of a flag keep the literal newline in front useful."""
-    pieces: list[bytes] = []
-    for char in name.encode("utf-8", "replace"):
-        one = bytes([char])
-        lower, upper = one.lower(), one.upper()
-        pieces.append(re.escape(one) if lower == upper else b"[" + lower + upper + b"]")
-    return b"".join(pieces)
 
 
 def written(addresses: list[address.Address]) -> bytes:

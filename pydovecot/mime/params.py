@@ -23,7 +23,22 @@ def content_type(value: bytes) -> tuple[bytes, bool, Params]:
     return _content_type(value)
 
 
+# How nearly all say it: type/subtype; name=token; name="quoted". No comments, no escapes, no RFC 2231.
+_PARAM: Final = (
+    rb";[ \t\r\n]*([A-Za-z0-9!#$%&'+\-^_`{|}~.]+)="
+    rb"(?:\"([^\"\\\r\n\0]*)\"|([A-Za-z0-9!#$%&'*+\-^_`{|}~.\x80-\xff]+))[ \t\r\n]*+"
+)
+_ONE_PARAM: Final = re.compile(_PARAM)
+_SIMPLE: Final = re.compile(
+    rb"[ \t\r\n]*([A-Za-z0-9.+\-]+/[A-Za-z0-9.+\-]+)[ \t\r\n]*+((?:" + _PARAM + rb")*+)"
+)
+
+
 def _content_type(value: bytes) -> tuple[bytes, bool, Params]:
+    simple = _SIMPLE.fullmatch(value)
+    if simple is not None and len(value) <= MAX_CACHED_VALUE:
+        found = _ONE_PARAM.findall(simple[2])
+        return simple[1], True, tuple([(name, quoted or token) for name, quoted, token in found])
     scanner = Scanner(value)
     out: list[bytes] = []
     ok = _take_type(scanner, out)

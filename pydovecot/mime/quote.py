@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_PLAIN: Final = re.compile(rb'[^"\\\r\n\x80-\xff]*')
+PLAIN: Final = re.compile(rb'[^"\\\r\n\x00\x80-\xff]*')
 _QUOTABLE: Final = re.compile(rb"[^\r\n\x80-\xff]*")
 _SPECIAL: Final = re.compile(rb'(["\\])')
 _READABLE: Final = re.compile(rb'[^"\\\r\n\t\x00\x80-\xff]*')
@@ -16,7 +16,7 @@ MAX_ESCAPES: Final = 4
 
 def string(text: bytes) -> bytes:
     """An IMAP string of these exact bytes."""
-    if _PLAIN.fullmatch(text):
+    if PLAIN.fullmatch(text):
         return b'"' + text + b'"'
     if _QUOTABLE.fullmatch(text) and text.count(b'"') + text.count(b"\\") <= MAX_ESCAPES:
         return b'"' + _SPECIAL.sub(rb"\\\1", text) + b'"'

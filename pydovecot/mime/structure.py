@@ -5,7 +5,8 @@ the result is what Dovecot makes of it.
 """
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from pydovecot.mime import header, params
 
@@ -22,14 +23,68 @@ MAX_BOUNDARY: Final = 80  # RFC 2046 allows 70; longer ones are cut, in header a
 _EMPTY_LINE: Final = re.compile(rb"\n\r?\n")
 _LINE_REST: Final = MAX_BOUNDARY + 8
 
-Fields = list[tuple[bytes, bytes]]
+MAX_CACHED_HEADER: Final = 300  # octets; headers of parts are short and much the same in all mail
+MAX_CACHED_CONTENT: Final = 400  # octets of Content-… values; longer ones are seldom seen twice
+
+Fields = tuple[tuple[bytes, bytes], ...]
+
+
+class Head(NamedTuple):
+    """What one header block says by itself. `boundary` is "" if there is none, or no empty line behind it."""
+
+    fields: Fields  # what ENVELOPE and BODYSTRUCTURE need
+    content: Fields  # of these the Content-… fields
+    flags: int
+    boundary: bytes | None
+    short: bool  # the content fields are worth remembering
+
+
+def read_head(block: bytes, outside: int) -> Head:
+    """Read a header block; `outside` are the flags of the part around it, -1 for a message's own header."""
+    if len(block) <= MAX_CACHED_HEADER:
+        return _read_head_cached(block, outside)
+    return _read_head(block, outside)
+
+
+def _read_head(block: bytes, outside: int) -> Head:
+    fields = tuple(header.interesting(block))
+    content = tuple([field for field in fields if field[0][:8] == b"content-"])
+    flags = 0 if outside < 0 or outside & RFC822 else IS_MIME
+    boundary: bytes | None = None
+    seen = False
+    for name, value in content:
+        if name == b"content-type":
+            seen = True
+            flags |= IS_MIME
+            kind, _, found = params.content_type(value)
+            kind = kind.lower()
+            if kind == b"message/rfc822":
+                flags |= RFC822
+            elif kind == b"text" or kind.startswith(b"text/"):
+                flags |= TEXT
+            elif kind.startswith(b"multipart/"):
+                flags |= MULTIPART
+                if kind == b"multipart/digest":
+                    flags |= DIGEST
+                boundary = params.find(found, b"boundary")
+            break
+    if not flags & IS_MIME and any([name == b"mime-version" for name, _ in fields]):
+        flags |= IS_MIME
+    if not seen:
+        flags |= RFC822 if outside >= 0 and outside & DIGEST else TEXT
+    if boundary is not None:
+        boundary = boundary[:MAX_BOUNDARY] if _has_empty_line(block) else None
+    short = sum([len(value) for _, value in content]) <= MAX_CACHED_CONTENT
+    return Head(fields, content, flags, boundary, short)
+
+
+_read_head_cached = lru_cache(maxsize=1024)(_read_head)
 
 
 class Part:
     """One part. `start`, `body` and `end` are offsets into the stored message; sizes with CRLF are "virtual".
 
-    `fields` are the header fields that ENVELOPE and BODYSTRUCTURE need; None in a tree decoded from its
-    compact form.
+    `head` is what the header says; None in a tree decoded from its compact form.
     """
 
     __slots__ = (
@@ -38,8 +93,8 @@ class Part:
         "body_virtual",
         "children",
         "end",
-        "fields",
         "flags",
+        "head",
         "header_lines",
         "header_virtual",
         "start",
@@ -55,7 +110,7 @@ class Part:
         self.body_lines = 0
         self.body_virtual = 0
         self.children: list[Part] = []
-        self.fields: Fields | None = None
+        self.head: Head | None = None
 
     @property
     def header_size(self) -> int:
@@ -74,7 +129,7 @@ def parse(message: bytes, *, measure: bool = True) -> Part:
     Without `measure` lines and CRLF sizes are left out (0): for who reads content only.
     """
     root = Part(0)
-    boundary = _open_header(message, root, header.end(message), None)
+    boundary = _open_header(message, root, header.end(message), -1).boundary
     if boundary is None and not root.flags & RFC822:
         root.end = len(message)
     else:
@@ -84,46 +139,20 @@ def parse(message: bytes, *, measure: bool = True) -> Part:
     return root
 
 
-def _open_header(
-    message: bytes, part: Part, end: int, parent: Part | None, cut: bool = False
-) -> bytes | None:
-    """Read the part's header up to `end`; return the boundary when its body is a multipart's.
+def head_of(part: Part, message: bytes) -> Head:
+    """What the part's header says, also for a tree decoded from its compact form."""
+    if part.head is not None:
+        return part.head
+    # The flags are known; only the fields are read again.
+    return read_head(message[part.start : part.body], part.flags)
 
-    `cut`: there was no empty line.
-    """
-    block = message[part.start : end]
+
+def _open_header(message: bytes, part: Part, end: int, outside: int) -> Head:
+    """Read the part's header up to `end`."""
     part.body = part.end = end
-    fields = part.fields = header.interesting(block)
-    flags = 0 if parent is None or parent.flags & RFC822 else IS_MIME
-    boundary: bytes | None = None
-    seen = False
-    for name, value in fields:
-        if name == b"content-type":
-            flags |= IS_MIME
-            if seen:
-                continue
-            seen = True
-            kind, _, found = params.content_type(value)
-            kind = kind.lower()
-            if kind == b"message/rfc822":
-                flags |= RFC822
-            elif kind == b"text" or kind.startswith(b"text/"):
-                flags |= TEXT
-            elif kind.startswith(b"multipart/"):
-                flags |= MULTIPART
-                if kind == b"multipart/digest":
-                    flags |= DIGEST
-                boundary = params.find(found, b"boundary")
-        elif name == b"mime-version":
-            flags |= IS_MIME
-    if not flags & IS_MIME:
-        flags = 0
-    if not seen or not flags & IS_MIME:
-        flags |= RFC822 if parent is not None and parent.flags & DIGEST else TEXT
-    part.flags = flags
-    if boundary is None or cut or not _has_empty_line(block):
-        return None
-    return boundary[:MAX_BOUNDARY]
+    head = part.head = read_head(message[part.start : end], outside)
+    part.flags = head.flags
+    return head
 
 
 def _has_empty_line(block: bytes) -> bool:
@@ -229,7 +258,7 @@ class _Parser:
         end, cut = self._header_end(start)
         boundary: bytes | None = None
         if cut is None:
-            boundary = _open_header(message, part, end, parent)
+            boundary = _open_header(message, part, end, parent.flags).boundary
             self._push(part, boundary)
             if message.startswith(b"--", end) and _has_empty_line(message[max(start, end - 3) : end]):
                 cut = self._foreign_boundary(end)
@@ -241,7 +270,7 @@ class _Parser:
         if at > start:
             stop -= 2 if at - 2 >= start and message.startswith(b"\r", at - 2) else 1
         if boundary is None:
-            _open_header(message, part, stop, parent, cut=True)
+            _open_header(message, part, stop, parent.flags)
         part.body = part.end = stop
         if part.flags & RFC822:
             if len(self.open) < MAX_NESTED_PARTS and self.total < MAX_TOTAL_PARTS:
@@ -272,7 +301,7 @@ class _Parser:
         child = Part(part.body)
         self.total += 1
         part.children.append(child)
-        _open_header(self.message, child, part.body, part, cut=True)
+        _open_header(self.message, child, part.body, part.flags)
 
     def _header_end(self, start: int) -> tuple[int, BoundaryLine | None]:
         """End of the header at `start`, and the boundary line that cut it short, if one did."""
@@ -312,45 +341,51 @@ def _overflow(part: Part) -> None:
 
 def _measure(message: bytes, root: Part) -> None:
     """Count lines and CRLF sizes of every part. Every stretch of the message is counted once."""
-    crlf = b"\r\n" in message
-    if not root.children and not crlf:
-        root.header_lines = message.count(b"\n", 0, root.body)
-        root.body_lines = message.count(b"\n", root.body)
-        root.header_virtual = root.body + root.header_lines
-        root.body_virtual = root.end - root.body + root.body_lines
-        return
-    stack = [(root, False)]
-    while stack:
-        part, done = stack.pop()
-        if not done and part.children:
-            stack.append((part, True))
-            stack += [(child, False) for child in part.children]
-            continue
-        _count_header(message, part, crlf)
-        lines = bare = 0
-        pos = part.body
-        for child in part.children:
-            gap, missing = _count(message, pos, child.start, crlf)
-            lines += gap + child.header_lines + child.body_lines
-            bare += missing + child.header_virtual + child.body_virtual - (child.end - child.start)
-            pos = child.end
-        gap, missing = _count(message, pos, part.end, crlf)
-        part.body_lines = lines + gap
-        part.body_virtual = part.end - part.body + bare + missing
+    if b"\r" in message:
+        _measure_mixed(message, root)
+    else:
+        _measure_lf(message, root)
 
 
-def _count(message: bytes, start: int, end: int, crlf: bool) -> tuple[int, int]:
+def _measure_lf(message: bytes, part: Part) -> None:
+    """Each newline is one octet more in the CRLF form. Parts are nested at most MAX_NESTED_PARTS deep."""
+    count = message.count
+    lines = count(b"\n", part.start, part.body)
+    part.header_lines = lines
+    part.header_virtual = part.body - part.start + lines
+    lines = 0
+    pos = part.body
+    for child in part.children:
+        _measure_lf(message, child)
+        lines += count(b"\n", pos, child.start) + child.header_lines + child.body_lines
+        pos = child.end
+    lines += count(b"\n", pos, part.end)
+    part.body_lines = lines
+    part.body_virtual = part.end - part.body + lines
+
+
+def _measure_mixed(message: bytes, part: Part) -> None:
+    """As `_measure_lf` where newlines may have their CR."""
+    lines, missing = _count(message, part.start, part.body)
+    part.header_lines = lines
+    part.header_virtual = part.body - part.start + missing
+    lines = bare = 0
+    pos = part.body
+    for child in part.children:
+        _measure_mixed(message, child)
+        gap, missing = _count(message, pos, child.start)
+        lines += gap + child.header_lines + child.body_lines
+        bare += missing + child.header_virtual + child.body_virtual - (child.end - child.start)
+        pos = child.end
+    gap, missing = _count(message, pos, part.end)
+    part.body_lines = lines + gap
+    part.body_virtual = part.end - part.body + bare + missing
+
+
+def _count(message: bytes, start: int, end: int) -> tuple[int, int]:
     """(newlines, newlines without CR) between two offsets."""
     lines = message.count(b"\n", start, end)
-    if not crlf or not lines:
-        return lines, lines
     full = message.count(b"\r\n", start, end)
     if start and message.startswith(b"\n", start) and message.startswith(b"\r", start - 1):
         full += 1
     return lines, lines - full
-
-
-def _count_header(message: bytes, part: Part, crlf: bool) -> None:
-    lines, missing = _count(message, part.start, part.body, crlf)
-    part.header_lines = lines
-    part.header_virtual = part.body - part.start + missing

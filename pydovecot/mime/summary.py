@@ -24,8 +24,7 @@ class Summary(NamedTuple):
 def of(message: bytes) -> Summary:
     """Summarise a message as stored (any line ends); never raises, whatever the bytes are."""
     root = structure.parse(message)
-    fields = root.fields
-    assert fields is not None
+    fields = structure.head_of(root, message).fields
     sent, sent_day = sent_of(fields)
     body, extended = bodystructure.render_both(root, message)
     return Summary(

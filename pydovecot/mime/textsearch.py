@@ -113,10 +113,7 @@ def body_text(message: bytes, part: Part) -> str | None:
     charset_name: bytes | None = None
     encoding = transfer.Encoding.IDENTITY
     typed = False
-    fields = part.fields
-    if fields is None:
-        fields = header.interesting(message[part.start : part.body])
-    for name, value in fields:
+    for name, value in structure.head_of(part, message).content:
         if name == b"content-type":
             kind, _, found = params.content_type(value)
             searchable = kind.lower().startswith((b"text/", b"message/"))

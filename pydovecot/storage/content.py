@@ -4,7 +4,6 @@ The bytes come from a driver as they are stored (usually with LF). The work is d
 which function is asked, and what is remembered while the message is open.
 """
 
-import re
 from typing import Final
 
 from pydovecot.mime import header, section, summary
@@ -22,16 +21,14 @@ def crlf_size(data: bytes) -> int:
     return len(data) + data.count(b"\n") - data.count(b"\r\n")
 
 
-_COMMON: Final = re.compile(
-    rb"^(?:%s)[ \t]*:.*(?:\n[ \t].*)*\n?" % b"|".join(sorted(COMMON_FIELDS)), re.IGNORECASE | re.MULTILINE
-)
+_pick_common: Final = header.picker(COMMON_FIELDS)
 
 
 def common_fields(block: bytes) -> bytes:
     """Of a header block (any line ends) the fields of COMMON_FIELDS, CRLF, with its empty line if any."""
     if b"\r" in block:
         block = header.drop_cr(block)
-    found = b"".join(_COMMON.findall(block))
+    found = _pick_common(block)
     if block.endswith(b"\n\n") or block == b"\n":
         found += b"\n"
     return section.wire_lines(found)
