@@ -357,6 +357,8 @@ class Service:
         self.avail -= 1
         if self.config.type == "login" and not self.avail and self._at_limit():
             self.login_notify(full=True)
+            # It may have looked before we wrote: it must go on listening, to make room for the next client.
+            self._kill(child.pid, signal.SIGUSR1)
         self.start_extra()
         self.listen_start()
 
