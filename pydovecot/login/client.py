@@ -484,6 +484,7 @@ class LoginClient:
         table = {
             "service": self.service,
             "home": "",
+            "pid": str(os.getpid()),
             "lip": who.local_ip,
             "rip": who.remote_ip,
             "lport": str(who.local_port),

@@ -275,6 +275,8 @@ class Connection:
         try:
             data = self._read()
         except TlsClosed as exc:
+            if not exc.clean:
+                self._tls_error = str(exc) or "Connection closed"
             self.client.lost(f"Connection closed: {exc}" if str(exc) else "Connection closed")
             return
         except OSError as exc:

@@ -52,6 +52,7 @@ _NAME_FIELDS: Final = {
     "x500uniqueidentifier": NameOID.X500_UNIQUE_IDENTIFIER,
     "serialnumber": NameOID.SERIAL_NUMBER,
 }
+_HOST_NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,253}")
 _PEM: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 
@@ -364,9 +365,6 @@ def stream_of(conn: SSL.Connection) -> "TlsStream | None":
 
 
 def requested_name(conn: SSL.Connection) -> str:
-    """The server's name that the client asked for, "" if it is none."""
-    name = conn.get_servername()
-    try:
-        return (name or b"").decode("ascii").lower()
-    except UnicodeDecodeError:
-        return ""
+    """The server's name that the client asked for, "" if it is none or no name of a host."""
+    name = conn.get_servername() or b""
+    return name.decode("ascii").lower() if _HOST_NAME.fullmatch(name) else ""

@@ -9,7 +9,7 @@ from tests.support import runner
 from tests.support.fixtures import Servers
 from tests.support.login_memory import REMOTE, LoginMemoryHarness
 from tests.support.memory import CUTS
-from tests.support.transcript import Transcript, parse
+from tests.support.transcript import parse
 from tests.support.wire import WireConnection, WireHarness
 
 HERE = Path(__file__).parent
@@ -22,14 +22,14 @@ FILES = sorted(
 NO_PENALTY = "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
 
 
-def load(name: str, label: str) -> Transcript:
-    """Parse, and skip by name what is not for this harness."""
-    transcript = parse(HERE / name)
-    if transcript.only and label not in transcript.only:
-        pytest.skip(f"{name} is only for {' '.join(sorted(transcript.only))}")
-    if label in transcript.skip:
-        pytest.skip(f"{name}: {transcript.skip[label]}")
-    return transcript
+def files_for(label: str) -> list[str]:
+    """What this harness can play: STARTTLS needs sockets, and a reset loses Dovecot's last word."""
+    names = []
+    for name in FILES:
+        transcript = parse(HERE / name)
+        if label not in transcript.skip and (not transcript.only or label in transcript.only):
+            names.append(name)
+    return names
 
 
 class RemoteConnection(WireConnection):
@@ -49,26 +49,26 @@ class LoginWireHarness(WireHarness):
         return RemoteConnection(self._server.imap if imap else self._server.pop3)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", files_for("memory"))
 def test_login_in_memory_under_all_cuts(name: str) -> None:
-    transcript = load(name, "memory")
+    transcript = parse(HERE / name)
     for cut in CUTS:
         runner.play(transcript, LoginMemoryHarness(transcript, cut))
 
 
 def _play(name: str, program: str, servers: Servers) -> None:
-    transcript = load(name, program)
+    transcript = parse(HERE / name)
     server = servers.get(program, NO_PENALTY + "".join(f"{line}\n" for line in transcript.settings))
     runner.play(transcript, LoginWireHarness(server, transcript))
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", files_for("ours"))
 def test_login_over_the_process_tree(name: str, servers: Servers) -> None:
     _play(name, "ours", servers)
 
 
 @pytest.mark.compat
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", files_for("dovecot"))
 def test_login_on_dovecot(name: str, servers: Servers) -> None:
     _play(name, "dovecot", servers)
