@@ -10,6 +10,14 @@ from pydovecot.mime.structure import Part
 _FOLD: Final = re.compile(rb"\n[ \t]")
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*\r?\n")
 _QP_ESCAPE: Final = re.compile(rb"=(?!3D|20)[0-9A-Fa-f]{2}")
+_CHARSET: Final = re.compile(rb'CHARSET="?([^"; \t\r\n]*)')
+# Charsets in which ASCII octets (without ESC) mean ASCII.
+_ASCII_SAFE: Final = re.compile(
+    rb"US-ASCII|ASCII|UTF-?8|ISO[-_]?8859[-_]\d+|(?:WINDOWS-|CP)12\d\d|KOI8-[RU]|GBK?|GB2312|GB18030|BIG5|EUC-\w+"
+    rb"|SHIFT_JIS|ISO-2022-[JK][PR]|KS_C_5601-1987|TIS-620"
+).fullmatch
+_PLAIN_TYPE: Final = re.compile(rb"\nCONTENT-TYPE: TEXT/[A-Z0-9.+-]+[ \t]*+(?:;|\r?\n)")
+_PLAIN_ENCODING: Final = re.compile(rb"\nCONTENT-TRANSFER-ENCODING: [78]BIT\r?\n(?![ \t])")
 _PLACEHOLDERS: Final = b" ".join((MISSING_MAILBOX, MISSING_DOMAIN, SYNTAX_ERROR, INVALID_ROUTE))
 _WORDS: Final = re.compile(r"[A-Z0-9]+|[^\x00-\x7f]+")
 
@@ -39,30 +47,44 @@ class Needle:
         end = header.end(message)
         if headers and self.text in header_text(message[:end]):
             return True
-        if not self._may_be_behind(message, end):
-            return False
+        found = self._is_behind(message, end)
+        if found is not None:
+            return found
         return self._is_in_part(message, structure.parse(message, measure=False), headers)
 
-    def _may_be_behind(self, message: bytes, end: int) -> bool:
-        """False when the raw body shows that the text cannot be in it: much cheaper than decoding."""
+    def _is_behind(self, message: bytes, end: int) -> bool | None:
+        """Whether the text is in the body as far as its raw octets tell; None: it must be decoded."""
         body = message[end:]
         if not body.isascii() or b"=?" in body or b"\x1b" in message:
-            return True
+            return None
         upper = message.upper()
-        if b"BASE64" in upper or b"UTF-7" in upper or b"UTF-16" in upper:
-            return True
+        if b"BASE64" in upper or b"CHARSET*" in upper or not all(map(_ASCII_SAFE, _CHARSET.findall(upper))):
+            return None
         quoted = b"QUOTED-PRINTABLE" in upper
         if quoted and _QP_ESCAPE.search(body) is not None:
-            return True
+            return None
         if self._words is None:
             return False
         if all([word in upper for word in self._words]):
-            return True
-        if not quoted:
-            return False
+            return self._is_in_plain(upper, end)
         # Soft line breaks may cut words.
-        joined = _SOFT_BREAK.sub(b"", upper)
-        return all([word in joined for word in self._words])
+        if quoted and self._words_in(_SOFT_BREAK.sub(b"", upper)):
+            return None
+        return False
+
+    def _words_in(self, upper: bytes) -> bool:
+        return all([word in upper for word in self._words or ()])
+
+    def _is_in_plain(self, upper: bytes, end: int) -> bool | None:
+        """The answer for a single text that is not encoded; None when it is not that simple."""
+        head = b"\n" + upper[:end]
+        if b"CONTENT-T" in head:
+            types, encodings = head.count(b"CONTENT-TYPE"), head.count(b"CONTENT-TRANSFER-ENCODING")
+            if types > 1 or encodings > 1:
+                return None
+            if (types and not _PLAIN_TYPE.search(head)) or (encodings and not _PLAIN_ENCODING.search(head)):
+                return None
+        return self.text.encode() in upper[end:]
 
     def _is_in_part(self, message: bytes, root: Part, headers: bool) -> bool:
         stack = [root]
