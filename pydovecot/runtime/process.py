@@ -21,11 +21,13 @@ from pydovecot.base import privileges
 from pydovecot.event.event import Event
 from pydovecot.event.oneline import one_line
 from pydovecot.event.sinks import PipeSink, StreamSink
+from pydovecot.model.errors import InternalError
 from pydovecot.runtime import child
 from pydovecot.runtime.child import ChildParams, Listener
 from pydovecot.runtime.context import Accepted
 from pydovecot.runtime.spec import ServiceSpec
 from pydovecot.runtime.status import StatusPipe
+from pydovecot.settings.errors import ConfigError
 from pydovecot.settings.view import SettingsView
 
 MAPPED_IPV4: Final = "::ffff:"
@@ -246,9 +248,9 @@ class Process:
         self.event.exception(where, exc)
 
     def fatal(self, exc: BaseException) -> None:
-        """Log why this process cannot go on."""
-        text = str(exc) if isinstance(exc, privileges.PrivilegeError) else one_line(exc)
-        self.event.fatal(text)
+        """Log why this process cannot go on: where in our code matters only when it is our mistake."""
+        expected = isinstance(exc, (InternalError, ConfigError))
+        self.event.fatal(str(exc) if expected else one_line(exc))
 
 
 def _ip(text: str) -> str:
