@@ -17,7 +17,7 @@ from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.imap.tokens import arguments
 from pydovecot.services.imap.dispatch import COMMANDS, STREAMING, Verb
 from pydovecot.services.imap.errors import refusal
-from pydovecot.services.imap.reply import Conversation, Need, Tagged, TornResponse, bad, no
+from pydovecot.services.imap.reply import Conversation, EndSession, Need, Tagged, bad, no
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import MailboxGoneError
 
@@ -194,7 +194,7 @@ class ImapConnection:
             self.closed = True
             self.reason = "Logged out"
         if self.closed and not self.session.logged_out:
-            return  # in the middle of a response
+            return  # after BYE, or in the middle of a response
         yield from self._answer(command.tag, answer, started)
         if self.session.farewell and not self.closed:
             yield self._goodbye(self.session.farewell)
@@ -215,10 +215,13 @@ class ImapConnection:
             return refusal(exc, verb.missing)
         except MailboxGoneError:
             raise
-        except TornResponse as exc:
-            self.closed = True
-            self.reason = f"{self.running} failed"
-            return self._internal_error(exc.__cause__ if isinstance(exc.__cause__, Exception) else exc)
+        except EndSession as exc:
+            cause = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
+            answer = self._internal_error(cause)
+            if not exc.torn:
+                yield self._goodbye(f"{exc.what}: {answer.text.decode()}")
+            self.closed, self.reason = True, f"{exc.what}: {cause}"
+            return answer
         except Exception as exc:  # noqa: BLE001 - the command edge: log once, answer NO, keep the session
             return self._internal_error(exc)
 

@@ -6,13 +6,14 @@ from itertools import islice
 from typing import Any, Final
 
 from pydovecot.mime import section as mime_section
+from pydovecot.model.errors import InternalError
 from pydovecot.model.flags import Flag
 from pydovecot.model.numbers import Seq
 from pydovecot.model.section import Text
 from pydovecot.model.seqset import SeqSet
 from pydovecot.services.imap.dates import DateFormatter
 from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, Item
-from pydovecot.services.imap.reply import TornResponse
+from pydovecot.services.imap.reply import EndSession
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, Message, View
 
@@ -29,7 +30,8 @@ HOLD_BELOW: Final = 64 << 20
 class Plan:
     r"""One FETCH prepared: items in the order of the answer.
 
-    `expunged` turns True when content was gone; `marked` are the UIDs that got \Seen.
+    `expunged` turns True when content was gone; `failure` is the first one that waits for the end; `marked`
+    are the UIDs that got \Seen.
     """
 
     def __init__(self, session: Session, items: Sequence[Item]) -> None:
@@ -40,6 +42,7 @@ class Plan:
             isinstance(item, ContentItem) and item.sets_seen for item in self._content
         )
         self.expunged = False
+        self.failure: Exception | None = None
         self.marked: list[int] = []
         date = DateFormatter(session.world.localtime)
         self._convert: dict[Column, Callable[[Any], bytes]] = {
@@ -116,6 +119,7 @@ class Plan:
             assert isinstance(seq, int)
             shown = items if flags_asked or seq in fresh else self._columns
             words = [self._value(item, value) for item, value in zip(shown, row[1:], strict=False)]
+            held = len(waiting)
             torn = False
             try:
                 for part in self._message(Seq(seq), words):
@@ -125,14 +129,22 @@ class Plan:
                         torn = True
                         yield from _flush(waiting)
                         waiting, size = [], 0
-            except Exception as exc:
-                if torn:
-                    raise TornResponse from exc
-                raise
+            except (InternalError, OSError) as exc:
+                self._failed(exc, torn)
+                del waiting[held:]
             if size >= FLUSH_AT:
                 yield from _flush(waiting)
                 waiting, size = [], 0
         yield from _flush(waiting)
+
+    def _failed(self, exc: Exception, torn: bool) -> None:
+        """A message cannot be read: imap_fetch_failure says what then."""
+        if torn or self._session.settings.imap_fetch_failure == "disconnect-immediately":
+            raise EndSession("FETCH failed", torn=torn) from exc
+        if self.failure is None:
+            self.failure = exc
+        else:
+            self._session.event.error(f"FETCH failed: {exc}")
 
     def _mark_seen(self, seqs: SeqSet) -> frozenset[int]:
         r"""Set \Seen where it is missing and the items ask for it; returns those messages."""

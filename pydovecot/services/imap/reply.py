@@ -23,8 +23,16 @@ class Tagged:
     code: bytes = b""  # response code without brackets
 
 
-class TornResponse(Exception):
-    """A response was cut in its middle (the cause is chained): nothing that follows would be understood."""
+class EndSession(Exception):
+    """The session cannot go on; the cause is chained.
+
+    `torn`: it happened in the middle of a response, so nothing that follows would be understood.
+    """
+
+    def __init__(self, what: str, *, torn: bool = False) -> None:
+        super().__init__(what)
+        self.what = what
+        self.torn = torn
 
 
 Conversation = Generator[bytes | Need, Any, Tagged]

@@ -1,6 +1,6 @@
 """What only IMAP has in dovecot.conf."""
 
-from pydovecot.settings.declare import Settings, boolean, size, string, strlist, time
+from pydovecot.settings.declare import Settings, boolean, enum, size, string, strlist, time
 
 
 class ImapSettings(Settings):
@@ -12,6 +12,12 @@ class ImapSettings(Settings):
     # Shorter than the time after which home routers forget a silent connection.
     imap_client_workarounds = strlist(
         "", doc="Known misbehaviour to bear with: delay-newmail tb-extra-mailbox-sep tb-lsub-flags."
+    )
+    imap_fetch_failure = enum(
+        "disconnect-immediately",
+        "disconnect-immediately:disconnect-after:no-after",
+        doc="When a message cannot be read: end the session at once or after the FETCH, or answer NO.",
+        since="2.2.28",
     )
     imap_logout_format = string(
         "in=%i out=%o deleted=%{deleted} expunged=%{expunged} trashed=%{trashed} "

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from pydovecot.model.errors import InternalError
 from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
 from pydovecot.services.imap.fetch_items import MODSEQ, UID, Item, parse_items
 from pydovecot.services.imap.fetch_render import Plan
-from pydovecot.services.imap.reply import Conversation, ok
+from pydovecot.services.imap.reply import Conversation, EndSession, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync, tell_modseqs
 
@@ -70,10 +71,19 @@ def run(session: Session, args: Args) -> Conversation:
         yield from session.enable_condstore()
     plan = Plan(session, args.items)
     if seqs:
-        yield from plan.run(seqs)
+        try:
+            yield from plan.run(seqs)
+        except (InternalError, OSError) as exc:
+            if session.settings.imap_fetch_failure == "no-after":
+                raise
+            raise EndSession("FETCH failed") from exc
     told = SeqSet.of(plan.marked) if session.condstore else SeqSet()
     yield from sync(session, expunges=args.uid, uid=args.uid)
     yield from tell_modseqs(session, told, uid=args.uid)
+    if plan.failure is not None:
+        if session.settings.imap_fetch_failure == "disconnect-after":
+            raise EndSession("FETCH failed") from plan.failure
+        raise plan.failure
     if plan.expunged:
         return ok("Some messages were already expunged", b"EXPUNGEISSUED")
     return ok("Fetch completed")

@@ -17,7 +17,7 @@ from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.session import World
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.settings.memory import MemoryView
-from pydovecot.storage.api import MailboxGoneError
+from pydovecot.storage.api import MailboxGoneError, Message
 from pydovecot.storage.drivers.memory.backend import forget_all
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import NamespaceSettings
@@ -286,29 +286,65 @@ def test_a_mailbox_that_vanished_ends_the_session(client: Client, monkeypatch: p
     assert client.pump.closed
 
 
+class Breaking:
+    """A view's messages: the second section of each cannot be read."""
+
+    def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch, good: int) -> None:
+        client.say(b"a SELECT INBOX\r\nb APPEND INBOX {100000+}\r\n" + b"x" * 100000 + b" {5+}\r\nhello\r\n")
+        view = client.session.view
+        assert view is not None
+        self._open, self._good, self._left = view.message, good, 0
+        self._message: Message | None = None
+        monkeypatch.setattr(view, "message", self.message)
+
+    def message(self, seq: Seq) -> "Breaking":
+        self._message, self._left = self._open(seq), self._good if seq == 1 else 99
+        return self
+
+    def section(self, section: Section) -> bytes | None:
+        self._left -= 1
+        if self._left < 0:
+            raise InternalError("read() failed: Input/output error")
+        assert self._message is not None
+        return self._message.section(section)
+
+    def close(self) -> None: ...
+
+
+ERROR = "read() failed: Input/output error"
+
+
+def test_a_message_that_cannot_be_read_ends_the_session(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Breaking(client, monkeypatch, 2)
+    answer = client.say(b"c FETCH 1 (BODY.PEEK[] BODY.PEEK[] BODY.PEEK[])\r\nd NOOP\r\n")
+    assert answer.startswith(b"* BYE FETCH failed: Internal error occurred. Refer to server log")
+    assert answer.count(b"\r\n") == 1
+    assert client.pump.closed and client.pump.reason == f"FETCH failed: {ERROR}"
+    assert [text for _level, text, *_ in client.sink.lines] == [ERROR]
+
+
+@pytest.mark.parametrize(
+    ("policy", "last"),
+    [("disconnect-after", b"* BYE FETCH failed: Internal"), ("no-after", b"c NO [SERVERBUG]")],
+)
+def test_the_others_may_come_first(policy: str, last: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_all()
+    client = Client(imap_fetch_failure=policy)
+    Breaking(client, monkeypatch, 0)
+    answer = client.say(b"c FETCH 1:2 (UID BODY.PEEK[])\r\n")
+    assert answer.startswith(b"* 2 FETCH (UID 2 BODY[] {5}\r\nhello)\r\n" + last)
+    assert client.pump.closed is (policy != "no-after")
+    client.pump.close()
+
+
 def test_a_failure_within_a_large_response_says_nothing_more(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.say(b"a SELECT INBOX\r\nb APPEND INBOX {100000+}\r\n" + b"x" * 100000 + b"\r\n")
-    assert client.session.view is not None
-    real = client.session.view.message(Seq(1))
-
-    class Breaking:
-        left = 2
-
-        def section(self, section: Section) -> bytes | None:
-            self.left -= 1
-            if self.left < 0:
-                raise InternalError("read() failed: Input/output error")
-            return real.section(section)
-
-        def close(self) -> None: ...
-
-    monkeypatch.setattr(client.session.view, "message", lambda _seq: Breaking())
-    answer = client.say(b"c FETCH 1 (BODY.PEEK[] BODY.PEEK[] BODY.PEEK[])\r\n")
-    assert answer.startswith(b"c NO [SERVERBUG]")
+    Breaking(client, monkeypatch, 2)
     monkeypatch.setattr(fetch_render, "HOLD_BELOW", 150_000)
     answer = client.say(b"d FETCH 1 (BODY.PEEK[] BODY.PEEK[] BODY.PEEK[])\r\n")
-    assert answer.endswith(b"x" * 100000) and b"d NO" not in answer
-    assert client.pump.closed and client.pump.reason == "FETCH failed"
-    assert [text for _level, text, *_ in client.sink.lines] == ["read() failed: Input/output error"] * 2
+    assert answer.endswith(b"x" * 100000)
+    assert client.pump.closed and client.pump.reason == f"FETCH failed: {ERROR}"
+    assert [text for _level, text, *_ in client.sink.lines] == [ERROR]
