@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pydovecot.services.imap.settings import ImapSettings
+from pydovecot.login.settings import ImapLoginSettings
 
 CAPABILITIES: Final[tuple[str, ...]] = (
     "IMAP4rev1",  # RFC 3501
@@ -28,14 +28,15 @@ CAPABILITIES: Final[tuple[str, ...]] = (
 )
 
 
-def capabilities(settings: ImapSettings, configured: str = "", *, special_use: bool) -> bytes:
-    """The words after login. `configured` is imap_capability: all of them, or `+WORDS` to add.
+def capabilities(settings: ImapLoginSettings, *, special_use: bool) -> bytes:
+    """The words after login. imap_capability replaces them, or adds what stands after its `+`.
 
     `special_use`: some mailbox has such an attribute in dovecot.conf, as in Dovecot.
     """
     words = [word for word in CAPABILITIES if special_use or word != "SPECIAL-USE"]
     if settings.imap_literal_minus:
         words = ["LITERAL-" if word == "LITERAL+" else word for word in words]
+    configured = settings.imap_capability
     if configured and not configured.startswith("+"):
         return configured.encode()
     words.extend(configured[1:].split())

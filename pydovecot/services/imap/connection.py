@@ -48,7 +48,7 @@ class ImapConnection:
             session.settings.imap_max_line_length,
             streaming=STREAMING,
             known=COMMANDS.keys(),
-            literal_minus=session.settings.imap_literal_minus,
+            literal_minus=session.literal_minus,
         )
         self._woken = False
         self._bad_commands = 0

@@ -42,6 +42,7 @@ class Session:
     settings: ImapSettings
     event: Event
     username: str = ""
+    literal_minus: bool = False  # imap_literal_minus: literals up to 4096 octets may come unasked, no larger
     capabilities: bytes = b"IMAP4rev1"
     id_reply: bytes = b'("name" "Dovecot")'
     id_log: Sequence[str] = ()

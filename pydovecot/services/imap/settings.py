@@ -1,6 +1,6 @@
 """What only IMAP has in dovecot.conf."""
 
-from pydovecot.settings.declare import Settings, boolean, enum, size, string, strlist, time
+from pydovecot.settings.declare import Settings, enum, size, string, strlist, time
 
 
 class ImapSettings(Settings):
@@ -24,8 +24,5 @@ class ImapSettings(Settings):
         "hdr_count=%{fetch_hdr_count} hdr_bytes=%{fetch_hdr_bytes} "
         "body_count=%{fetch_body_count} body_bytes=%{fetch_body_bytes}",
         doc="What the log says of a session at its end.",
-    )
-    imap_literal_minus = boolean(
-        False, doc="Offer LITERAL- (literals up to 4096 octets) in place of LITERAL+.", since="2.3"
     )
     mailbox_idle_check_interval = time("30 secs", doc="IDLE: pause between looks without notification.")
