@@ -106,7 +106,7 @@ class Connection:
             if len(self._out) > MAX_OUTPUT_BYTES:
                 self._abort("Output buffer full")
             elif not self._handshaking:
-                self._loop.add_writer(self._sock, self._writable)
+                self._loop.add_writer(self._sock.fileno(), self._writable)
 
     def start_tls(self) -> None:
         self._stop_reading()
@@ -253,7 +253,7 @@ class Connection:
         wanted = not self._closing and not self._released and self.client.wants_input
         if wanted and not self._reading:
             self._reading = True
-            self._loop.add_reader(self._sock, self._readable)
+            self._loop.add_reader(self._sock.fileno(), self._readable)
             if self._stream is not None and self._stream.pending:
                 self._loop.call_soon(self._readable)
         elif not wanted:
@@ -262,7 +262,7 @@ class Connection:
     def _stop_reading(self) -> None:
         if self._reading:
             self._reading = False
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._sock.fileno())
 
     def _readable(self) -> None:
         if self._reading:
@@ -321,7 +321,7 @@ class Connection:
         self._out = bytearray(self._send_now(self._out))
         if self._out:
             return
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._sock.fileno())
         if self._closing:
             self._close_now()
         elif self._after_flush is not None:
@@ -356,7 +356,7 @@ class Connection:
             self.client.lost(f"Connection closed: {exc}" if str(exc) else "Connection closed")
             return
         if need is Need.WRITE:
-            self._loop.add_writer(self._sock, self._handshake_writable)
+            self._loop.add_writer(self._sock.fileno(), self._handshake_writable)
         if need is not None:
             return
         if stream.server_name:
@@ -364,13 +364,13 @@ class Connection:
         if self.auth_ready:
             self.client.auth_ready()
         if self._out:
-            self._loop.add_writer(self._sock, self._writable)
+            self._loop.add_writer(self._sock.fileno(), self._writable)
         self._refresh_reading()
         if self._reading and stream.pending:
             self._loop.call_soon(self._readable)
 
     def _handshake_writable(self) -> None:
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_writer(self._sock.fileno())
         if self._handshaking and not self._closing:
             self._guard(self._handshake)
 
@@ -388,8 +388,8 @@ class Connection:
         """Close the socket (our copy of it, when a worker has it)."""
         if self._sock.fileno() < 0:
             return
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
         if self._dialog is not None:
             self._dialog()
             self._dialog = None

@@ -61,7 +61,7 @@ class _Dialog:
             self._end(None)
             return
         self._workers += 1
-        self._loop.add_reader(sock, self._readable)
+        self._loop.add_reader(sock.fileno(), self._readable)
 
     def _again(self) -> None:
         if self._tries < CONNECT_TRIES:
@@ -97,7 +97,7 @@ class _Dialog:
 
     def _drop(self) -> None:
         if self._sock is not None:
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._sock.fileno())
             self._sock.close()
             self._sock = None
 

@@ -2,6 +2,8 @@
 
 No task, no timer and no buffer per idle session: only two callbacks in the loop. Reading stops on one side
 while the other cannot take what was read, so at most one buffer's worth waits in each direction.
+
+The loop gets descriptors, not sockets: its selector makes the (costly) repr of each key that it does not find.
 """
 
 import asyncio
@@ -48,8 +50,8 @@ class TlsProxy:
         self._up: bytes = b""  # from the client, the worker could not take it yet
         self._down: bytes = b""  # from the worker, the client could not take it yet
         self._client_done = self._worker_done = False
-        loop.add_reader(client, self._from_client)
-        loop.add_reader(inner, self._from_worker)
+        loop.add_reader(client.fileno(), self._from_client)
+        loop.add_reader(inner.fileno(), self._from_worker)
         if stream.pending:
             loop.call_soon(self._from_client)
 
@@ -58,8 +60,8 @@ class TlsProxy:
         if self._client.fileno() < 0:
             return  # closed before
         for sock in (self._client, self._inner):
-            self._loop.remove_reader(sock)
-            self._loop.remove_writer(sock)
+            self._loop.remove_reader(sock.fileno())
+            self._loop.remove_writer(sock.fileno())
         self._stream.shutdown()
         self._client.close()
         self._inner.close()
@@ -77,13 +79,13 @@ class TlsProxy:
                 got = self._stream.read(MAX_RECORD_BYTES)
                 if isinstance(got, Need):
                     if got is Need.WRITE:
-                        self._loop.add_writer(self._client, self._to_client)
+                        self._loop.add_writer(self._client.fileno(), self._to_client)
                     break
                 parts.append(got)
                 size += len(got)
         except TlsClosed:
             self._client_done = True
-            self._loop.remove_reader(self._client)
+            self._loop.remove_reader(self._client.fileno())
         self._up = parts[0] if len(parts) == 1 else b"".join(parts)
         self._to_worker()
 
@@ -98,8 +100,8 @@ class TlsProxy:
                 return
             self._up = self._up[sent:]
         if self._up:
-            self._loop.remove_reader(self._client)
-            self._loop.add_writer(self._inner, self._worker_writable)
+            self._loop.remove_reader(self._client.fileno())
+            self._loop.add_writer(self._inner.fileno(), self._worker_writable)
         elif self._client_done:
             try:
                 self._inner.shutdown(socket.SHUT_WR)
@@ -109,10 +111,10 @@ class TlsProxy:
             self._loop.call_soon(self._from_client)
 
     def _worker_writable(self) -> None:
-        self._loop.remove_writer(self._inner)
+        self._loop.remove_writer(self._inner.fileno())
         self._to_worker()
         if not self._up and not self._client_done and self._client.fileno() >= 0:
-            self._loop.add_reader(self._client, self._from_client)
+            self._loop.add_reader(self._client.fileno(), self._from_client)
             self._from_client()
 
     # --- worker -> client ------------------------------------------------------------------------------
@@ -132,8 +134,8 @@ class TlsProxy:
         sent = self._write(_scratch[:size])
         if sent is not None and sent < size:
             self._down = bytes(_scratch[sent:size])
-            self._loop.remove_reader(self._inner)
-            self._loop.add_writer(self._client, self._to_client)
+            self._loop.remove_reader(self._inner.fileno())
+            self._loop.add_writer(self._client.fileno(), self._to_client)
 
     def _write(self, data: memoryview) -> int | None:
         """How much the client took; None when it has gone."""
@@ -151,7 +153,7 @@ class TlsProxy:
 
     def _to_client(self) -> None:
         if not self._down:
-            self._loop.remove_writer(self._client)
+            self._loop.remove_writer(self._client.fileno())
             self._from_client()  # a read that had to write first
             return
         sent = self._write(memoryview(self._down))
@@ -160,16 +162,16 @@ class TlsProxy:
         self._down = self._down[sent:]
         if self._down:
             return
-        self._loop.remove_writer(self._client)
+        self._loop.remove_writer(self._client.fileno())
         if self._worker_done:
             self.close()
         else:
-            self._loop.add_reader(self._inner, self._from_worker)
+            self._loop.add_reader(self._inner.fileno(), self._from_worker)
 
     def _worker_gone(self) -> None:
         """The worker has closed or died: what it sent goes out, then the client is closed."""
         self._worker_done = True
-        self._loop.remove_reader(self._inner)
+        self._loop.remove_reader(self._inner.fileno())
         if self._down:
             self._loop.call_later(LINGER_SECS, self.close)
         else:
