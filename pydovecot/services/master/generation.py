@@ -18,6 +18,7 @@ from pydovecot.event.targets import LogTarget
 from pydovecot.net import listeners
 from pydovecot.net.listeners import Inherited, ListenError
 from pydovecot.runtime.child import FIRST_LISTENER_FD, ChildParams, Listener
+from pydovecot.runtime.spec import Family
 from pydovecot.services.master import spawn
 from pydovecot.services.master.executables import Program, find_program
 from pydovecot.services.master.nursery import Nursery
@@ -27,6 +28,7 @@ from pydovecot.services.master.world import Pipe, World
 if TYPE_CHECKING:
     from pydovecot.settings.master import Configuration
     from pydovecot.settings.master import Listener as ListenerConfig
+    from pydovecot.settings.master import ServiceConfig
 
 STDERR: Final = 2
 Key = tuple[str, str, int]  # kind, path or address, port
@@ -64,7 +66,7 @@ class Generation:
                 # A process that ends after `count` clients must not take more of them at once.
                 config = replace(config, client_limit=count)
             service = Service(world, self, config)
-            if program.spec is not None and config.service_count and config.process_limit > 1:
+            if _wants_template(config, program):
                 service.nursery = Nursery(world, service, partial(self._fork_template, service))
             self.services.append(service)
 
@@ -340,6 +342,14 @@ class Generation:
         if config.type == "login" and uid is None:
             raise PrivilegeError("login processes can't be run as root")
         return Privileges(uid, gid, tuple(groups), chroot)
+
+
+def _wants_template(config: "ServiceConfig", program: Program) -> bool:
+    """Processes that come and go with their clients: all with service_count, and mail workers."""
+    if program.spec is None or config.process_limit == 1:
+        return False
+    mail_worker = bool(config.protocol) and program.spec.family is Family.ONE_CLIENT
+    return bool(config.service_count) or mail_worker
 
 
 def _keys(config: "ListenerConfig") -> list[Key]:
