@@ -3,8 +3,9 @@
 `ServerDir` is the directory and `render` the text; DovecotInstance and Cluster only differ in the program.
 """
 
-import getpass
+import grp
 import os
+import pwd
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ userdb {{
 
 def ordinary_user_conf() -> str:
     """What lets Dovecot run without root: no other users, no chroot."""
-    me = getpass.getuser()
-    users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {me}\n"
+    me, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
+    users = f"default_internal_user = {me}\ndefault_login_user = {me}\ndefault_internal_group = {group}\n"
     jailed = ("anvil", "imap-login", "pop3-login", "stats")
     return users + "".join(f"service {name} {{\n  chroot =\n}}\n" for name in jailed)
