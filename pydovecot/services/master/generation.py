@@ -26,9 +26,8 @@ from pydovecot.services.master.service import Service
 from pydovecot.services.master.world import Pipe, World
 
 if TYPE_CHECKING:
-    from pydovecot.settings.master import Configuration
+    from pydovecot.settings.master import Configuration, ServiceConfig
     from pydovecot.settings.master import Listener as ListenerConfig
-    from pydovecot.settings.master import ServiceConfig
 
 STDERR: Final = 2
 Key = tuple[str, str, int]  # kind, path or address, port
