@@ -46,9 +46,9 @@ class Request:
         self._client._send(self.id, encode_cont(self.id, data))
 
     def cancel(self) -> None:
-        """No reply will come any more; harmless after the last one."""
-        if self._client._open.pop(self.id, None) is not None:
-            self._client._write(encode_cancel(self.id))
+        """No reply will come any more; after OK: no mail worker will ask for this login."""
+        self._client._open.pop(self.id, None)
+        self._client._write(encode_cancel(self.id))
 
 
 class AuthClient(asyncio.Protocol):

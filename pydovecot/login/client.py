@@ -449,6 +449,8 @@ class LoginClient:
     def _handed_over(self, reply: HandoverReply | None) -> None:
         if self.closed:
             return
+        if reply is None:
+            self._drop_request()
         self._request = None
         if reply is not None and reply.ok:
             self.mail_pid = reply.mail_pid

@@ -3,7 +3,7 @@
 No task, no timer and no buffer per idle session: only two callbacks in the loop. Reading stops on one side
 while the other cannot take what was read, so at most one buffer's worth waits in each direction.
 
-The loop gets descriptors, not sockets: its selector makes the (costly) repr of each key that it does not find.
+The loop gets descriptors, not sockets: its selector makes the costly repr of each key it does not find.
 """
 
 import asyncio
