@@ -1,6 +1,9 @@
 """Does a header field contain a text, the way Dovecot looks for it. RFC 3501 6.4.4 HEADER, FROM, SUBJECT …"""
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from pydovecot.mime import address, header, words
@@ -42,6 +45,25 @@ class FieldSearch:
             return bool(values)
         return any(self._is_in(value) for value in values)
 
+    def select(self, rows: Sequence[tuple[int, bytes]]) -> Iterator[int]:
+        """Of (number, header block) rows the numbers of those that match. Cheaper than `matches` for each."""
+        matches = self.matches
+        word = self._needle.longest_word
+        if not word:
+            yield from [number for number, block in rows if matches(block)]
+            return
+        # All are looked through at once; few have the word, or something encoded.
+        blocks = [block for _, block in rows]
+        joined = b"".join(blocks)
+        ends = list(accumulate(map(len, blocks)))
+        likely = _places(joined.upper(), word, ends)
+        likely.update(_places(joined, b"=?", ends))
+        if not joined.isascii():
+            likely.update([place for place, block in enumerate(blocks) if not block.isascii()])
+        for place in sorted(likely):
+            if matches(blocks[place]):
+                yield rows[place][0]
+
     def _is_in(self, value: bytes) -> bool:
         value = _FOLD.sub(b" ", value).removesuffix(b"\r")
         text = self._needle.text
@@ -52,6 +74,17 @@ class FieldSearch:
         if b"=?" not in value and value.isascii():
             return text in value.decode("ascii").upper()
         return text in words.normalised(value)
+
+
+def _places(joined: bytes, word: bytes, ends: list[int]) -> set[int]:
+    """Which of the blocks that were joined contain a word; `ends` are their end offsets."""
+    places: set[int] = set()
+    at = joined.find(word)
+    while at >= 0:
+        place = bisect_right(ends, at)
+        places.add(place)
+        at = joined.find(word, ends[place])
+    return places
 
 
 def written(addresses: list[address.Address]) -> bytes:

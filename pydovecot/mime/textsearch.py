@@ -33,6 +33,12 @@ class Needle:
         found = _WORDS.findall(self.text)
         self._words = [word.encode() for word in found] if self.text.isascii() else None
 
+    @property
+    def longest_word(self) -> bytes:
+        """A word that a header with nothing encoded must have (in capitals) to match, or b""."""
+        word = max(self._words or (), key=len, default=b"")
+        return b"" if word in _PLACEHOLDERS else word
+
     def may_be_in(self, block: bytes) -> bool:
         """False when a header block (or the placeholders of its addresses) cannot contain the text; cheap."""
         if b"=?" in block or not block.isascii():

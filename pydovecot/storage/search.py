@@ -7,6 +7,7 @@ left it in.
 import time
 from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import date, datetime
+from itertools import islice
 from typing import Final, cast
 
 from pydovecot.mime.headersearch import FieldSearch
@@ -41,6 +42,7 @@ from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, View
 
 Seqs = Set[int]
 
+HEADERS_AT_ONCE: Final = 200  # some 100 KB are looked through together
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_SECS: Final = 86400
 # What a key costs: each step is about ten times the one before.
@@ -206,11 +208,14 @@ class _Run:
     # -- content ---------------------------------------------------------------------------------------------
 
     def _is_header(self, key: Header, seqs: Seqs) -> Seqs:
-        matches = FieldSearch(key.name, key.text, key.exact).matches
+        search = FieldSearch(key.name, key.text, key.exact)
         common = key.name.lower().encode("utf-8", "replace") in COMMON_FIELDS
         column = Column.FIELDS if common else Column.HEADER
         rows = cast("Iterator[tuple[int, bytes]]", self._rows(seqs, column))
-        return {seq for seq, block in rows if matches(block)}
+        found: set[int] = set()
+        while chunk := list(islice(rows, HEADERS_AT_ONCE)):
+            found.update(search.select(chunk))
+        return found
 
     def _is_text(self, key: Contains, seqs: Seqs) -> Seqs:
         needle = Needle(key.text)
