@@ -52,6 +52,7 @@ class Session:
     held_counts: bool = False  # EXISTS and RECENT wait for NOOP: imap_client_workarounds = delay-newmail
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
     max_keyword_length: int = 50
+    warned_of_polling: bool = False
     logged_out: bool = False
     farewell: str = ""  # the session must end after this command: the text of BYE
     stats: Stats = field(default_factory=Stats)

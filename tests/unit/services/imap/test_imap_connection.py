@@ -348,3 +348,12 @@ def test_a_failure_within_a_large_response_says_nothing_more(
     assert answer.endswith(b"x" * 100000)
     assert client.pump.closed and client.pump.reason == f"FETCH failed: {ERROR}"
     assert [text for _level, text, *_ in client.sink.lines] == [ERROR]
+
+
+def test_idle_that_must_poll_is_said_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.say(b"a SELECT INBOX\r\n")
+    monkeypatch.setattr(client.session.view, "watch", lambda: None)
+    client.say(b"b IDLE\r\nDONE\r\nc IDLE\r\nDONE\r\n")
+    assert [text.split(":")[0] for _level, text, *_ in client.sink.lines] == [
+        "Inotify cannot be used (instance limit of the user?)"
+    ]
