@@ -23,7 +23,7 @@ CHANGED: Final = 0
 EXPUNGED: Final = 1
 
 _HEADER: Final = (
-    "guid, uidvalidity, uidnext, first_recent, modseq, log_from, gone_from,"
+    "born, guid, uidvalidity, uidnext, first_recent, modseq, log_from, gone_from,"
     " messages, unseen, deleted, keywords, disk"
 )
 _COPIED_CACHE: Final = "envelope, body, bodystructure, sent, sent_day"
@@ -33,6 +33,7 @@ _COPIED_CACHE: Final = "envelope, body, bodystructure, sent, sent_day"
 class Header:
     """The mailbox's row."""
 
+    born: int
     guid: str
     uidvalidity: int
     uidnext: int
@@ -210,8 +211,8 @@ class MailboxIndex:
             )
             count, unseen, deleted = count + row[0], unseen + row[1], deleted + row[2]
             self.database.execute(
-                "INSERT OR REPLACE INTO gone SELECT id, ?, name, received, saved, size, psize, guid, uidl"
-                " FROM msg WHERE id BETWEEN ? AND ?",
+                "INSERT OR REPLACE INTO gone SELECT id, ?, modseq, name, received, saved, size, psize,"
+                " guid, uidl FROM msg WHERE id BETWEEN ? AND ?",
                 (modseq, *span),
             )
             self.database.execute("DELETE FROM msg WHERE id BETWEEN ? AND ?", span)
@@ -317,10 +318,11 @@ class MailboxIndex:
         )
         return array("I", [row[0] for row in rows]), array("Q", [row[1] for row in rows])
 
-    def delta(self, modseq: int) -> Delta:
-        """What happened after `modseq`."""
+    def delta(self, modseq: int, born: int) -> Delta:
+        """What happened after `modseq` of the row that was `born`; of another one: everything."""
         with self.database.read():
-            return self._delta(modseq, self.header())
+            header = self.header()
+            return self._delta(modseq if header.born == born else -1, header)
 
     def _delta(self, modseq: int, header: Header) -> Delta:
         if modseq < header.log_from or modseq > header.modseq:

@@ -6,7 +6,7 @@ Messages are keyed by `id = mailbox << 32 | uid`, so that a mailbox is one range
 
 from typing import Final
 
-VERSION: Final = 2  # PRAGMA user_version; a database of another version is made anew
+VERSION: Final = 4  # PRAGMA user_version; a database of another version is made anew
 FILE_NAME: Final = "pydovecot.index"
 
 KEYWORD_SHIFT: Final = 8
@@ -16,6 +16,7 @@ TABLES: Final = f"""
 CREATE TABLE mailbox (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,          -- the driver's name of it
+  born INTEGER NOT NULL DEFAULT (random()),  -- tells this row from one of a database that was lost
   guid TEXT NOT NULL DEFAULT '',
   uidvalidity INTEGER NOT NULL DEFAULT 0,
   uidnext INTEGER NOT NULL DEFAULT 1,
@@ -46,7 +47,8 @@ CREATE TABLE log (
 -- Expunged messages, kept a while for views that were not told yet.
 CREATE TABLE gone (
   id INTEGER PRIMARY KEY,
-  modseq INTEGER NOT NULL,
+  modseq INTEGER NOT NULL,            -- of the expunge
+  changed INTEGER NOT NULL,           -- of the last change before it
   name TEXT NOT NULL,
   received INTEGER, saved INTEGER, size INTEGER, psize INTEGER,
   guid TEXT, uidl TEXT

@@ -96,7 +96,9 @@ class DovecotImap:
     def command(self, text: bytes, literal: bytes | None = None) -> bytes:
         """All that is answered up to the tagged line, which must be OK."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(b"t " + text + (b" {%d+}\r\n%s" % (len(literal), literal) if literal else b"") + b"\r\n")
+        self._process.stdin.write(
+            b"t " + text + (b" {%d+}\r\n%s" % (len(literal), literal) if literal else b"") + b"\r\n"
+        )
         self._process.stdin.flush()
         answer = b""
         while True:
@@ -128,7 +130,11 @@ class DovecotImap:
         """Lines of its log that are worse than a remark."""
         if not self._log.exists():
             return []
-        return [line for line in self._log.read_text().splitlines() if re.search("Error|Panic|Fatal|Warning", line)]
+        return [
+            line
+            for line in self._log.read_text().splitlines()
+            if re.search("Error|Panic|Fatal|Warning", line)
+        ]
 
     def close(self) -> None:
         """Log out."""

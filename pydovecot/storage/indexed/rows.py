@@ -70,7 +70,7 @@ class StoredColumns:
         ]
         names = ", ".join(STORED[column] for column in self.columns)
         self._select = f"SELECT m.id, m.name, {names} FROM msg m" + _joins(self.columns)
-        gone = [STORED[column] for column in self.columns]
+        gone = ["m.changed" if c is Column.MODSEQ else STORED[c] for c in self.columns]
         self._select_gone = f"SELECT m.id, m.name, {', '.join(gone)} FROM gone m" + _joins(self.columns)
         self.missing = False
 

@@ -14,7 +14,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Parts, Resolver
 from pydovecot.storage.content import Content
-from pydovecot.storage.copying import copy_messages
+from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.indexed import flagsearch
 from pydovecot.storage.indexed.folder import Folder, StateChange
 from pydovecot.storage.indexed.rows import STORED, StoredColumns, pieces
@@ -46,6 +46,7 @@ class IndexedView:
         self._take_recent(0)
         self._told_recent = len(self._recent)
         self._watch: Watch | None = None
+        self._just_loaded = self._header.modseq == self._modseq
 
     # -- what the mailbox is -------------------------------------------------------------------------------
 
@@ -91,7 +92,7 @@ class IndexedView:
 
     def first_unseen(self) -> Seq | None:
         """The first message without Seen."""
-        if not self._header.unseen:
+        if self._just_loaded and not self._header.unseen:
             return None
         return next((Seq(seq) for seq, state in enumerate(self._states, 1) if not state & SEEN), None)
 
@@ -262,10 +263,10 @@ class IndexedView:
     ) -> StoreResult:
         """Change flags of what the mailbox holds now."""
         self._writable()
+        self._just_loaded = False
         bits = int(flags.system)
         if flags.keywords:
             bits |= self._folder.keyword_bits(flags.keywords, create=op is not StoreOp.REMOVE)
-            self._learn_keywords()
         change = StateChange(op, bits)
         uids = self._uids_of(seqs)
         outcome = self._folder.store(uids, change, unchanged_since=unchanged_since)
@@ -279,16 +280,18 @@ class IndexedView:
                 if not silent or change.apply(known) != state:
                     self._pending.add(uid)
                 self._states[at] = state
-        if outcome.modseq == self._modseq + 1:
+        header = self._index.header()
+        self._learn_keywords(header)
+        if outcome.modseq == self._modseq + 1 and header.born == self._header.born:
             # Nobody else changed anything: there is nothing to read back.
             self._modseq = outcome.modseq
         return StoreResult(
             SeqSet.of(changed), [Uid(uid) for uid in outcome.modified], outcome.gone, ModSeq(outcome.modseq)
         )
 
-    def _learn_keywords(self) -> None:
+    def _learn_keywords(self, header: Header) -> None:
         """Show new names at once; the next sync tells that there are more."""
-        names = self._index.header().keyword_names()
+        names = header.keyword_names()
         if [name for name in names if name] != self._wire.keywords:
             self._wire = Wire(names)
 
@@ -323,10 +326,24 @@ class IndexedView:
             result = self._folder.copy(uids, folder_of(parts), move=move)
             if result is not None:
                 return result
-        result = copy_messages(self, uids, target, self._resolve)
+        result = copy_messages(self._originals(uids), len(uids), target, self._resolve)
         if move:
             self._folder.expunge(result.source, only_deleted=False)
         return result
+
+    def _originals(self, uids: Sequence[int]) -> Iterator[Original]:
+        """For a target of another kind."""
+        columns = (Column.SYSTEM_FLAGS, Column.KEYWORDS, Column.RECEIVED, Column.POP3_UIDL)
+        for uid in uids:
+            try:
+                stored = self.stored(uid)
+                (row,) = self.rows(self.seqs_of(SeqSet.of([uid])), columns)
+            except ExpungedError:
+                continue
+            system, keywords, received, uidl = row
+            assert isinstance(system, int) and isinstance(keywords, tuple)
+            assert isinstance(received, int) and isinstance(uidl, str)
+            yield Original(uid, FlagSet(Flag(system), frozenset(keywords)), received, uidl, stored)
 
     def expunge(self, uids: SeqSet | None = None) -> None:
         """Remove messages with Deleted."""
@@ -350,7 +367,9 @@ class IndexedView:
         header = self._index.header()
         if header.uidvalidity != self._header.uidvalidity:
             raise MailboxGoneError(self.name)
-        quiet = header.modseq == self._modseq and header.keywords == self._header.keywords
+        known = self._header
+        same = (header.born, header.modseq) == (known.born, self._modseq)
+        quiet = same and header.keywords == known.keywords
         if quiet and not self._pending and not (self._held and expunges):
             self._header = header
             if not self._held:
@@ -359,11 +378,13 @@ class IndexedView:
         return self._take(header, expunges)
 
     def _take(self, header: Header, expunges: bool) -> Changes:
+        self._just_loaded = False
         new_keywords = header.keywords != self._header.keywords
         if new_keywords:
             self._wire = Wire(header.keyword_names())
-        self._header = header
-        delta = self._index.delta(self._modseq) if header.modseq != self._modseq else None
+        born, self._header = self._header.born, header
+        same = (header.born, header.modseq) == (born, self._modseq)
+        delta = None if same else self._index.delta(self._modseq, born)
         if delta is not None and delta.complete:
             there = {uid for uid, _ in delta.states}
             delta.expunged = {uid for uid in self._uids if uid not in there}

@@ -1,7 +1,7 @@
 """kill -9 at random moments of APPEND, STORE, COPY, MOVE and EXPUNGE on a Maildir.
 
-A child works through storage.api and writes down each step before and after it; the parent kills it. Afterwards
-every acknowledged step must have happened, the step in the middle may have happened for any of its messages,
+A child works through storage.api and writes down each step before and after it; the parent kills it.
+Afterwards every acknowledged step must have happened, the step in the middle may have happened for any of its messages,
 and the index must equal the Maildir. PYDOVECOT_CRASHES sets how often.
 """
 
@@ -37,7 +37,9 @@ Where = tuple[str, int]  # mailbox and UID
 
 def open_it(root: Path) -> UserStore:
     # fsync protects from power loss, not from kill -9; without it there are more crashes a second.
-    settings = MemoryView({"mail_location": f"maildir:{root}", "mail_fsync": "never"}, NamespaceSettings(inbox=True))
+    settings = MemoryView(
+        {"mail_location": f"maildir:{root}", "mail_fsync": "never"}, NamespaceSettings(inbox=True)
+    )
     return open_store(StorageUser("crash"), settings)
 
 
@@ -84,7 +86,9 @@ class Child:
 
     def some(self, view: View) -> SeqSet:
         count = len(view.uids)
-        return SeqSet.of(sorted(self.random.sample(range(1, count + 1), self.random.randint(1, min(count, 8)))))
+        return SeqSet.of(
+            sorted(self.random.sample(range(1, count + 1), self.random.randint(1, min(count, 8))))
+        )
 
     def uids(self, view: View, seqs: SeqSet) -> str:
         return ",".join(str(view.uids[seq - 1]) for seq in seqs)

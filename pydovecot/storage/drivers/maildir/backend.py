@@ -200,7 +200,9 @@ class MaildirBackend:
     def save(self, parts: Parts) -> MaildirSave:
         """Start to save."""
         self._repair(parts)
-        return MaildirSave(self.folder(parts), crlf=self._crlf)
+        folder = self.folder(parts)
+        folder.ensure()
+        return MaildirSave(folder, crlf=self._crlf)
 
     def subscriptions(self) -> Sequence[str]:
         """Names in the file."""

@@ -26,22 +26,36 @@ class MaildirFolder(MaildirPlace):
         """Bring the index up to what is on disk."""
         sync.sync(self, take_new=take_new)
 
+    def ensure(self) -> None:
+        """The index may have been deleted since the last sync."""
+        if self.host.database.refresh() or not self.index.header().uidvalidity:
+            sync.sync(self, take_new=False)
+
+    def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
+        """Bits of keywords, in the index that is there now."""
+        self.ensure()
+        return super().keyword_bits(names, create=create)
+
     def store(self, uids: Sequence[int], change: StateChange, *, unchanged_since: int | None) -> StoreOutcome:
         """Rename files to their new flags."""
+        self.ensure()
         return changing.store(self, uids, change, unchanged_since)
 
     def expunge(self, uids: Sequence[int], *, only_deleted: bool) -> None:
         """Unlink files."""
+        self.ensure()
         changing.expunge(self, uids, only_deleted=only_deleted)
 
     def copy(self, uids: Sequence[int], target: Folder, *, move: bool) -> CopyResult | None:
         """Link or rename into another Maildir."""
         if not isinstance(target, MaildirFolder):
             return None
+        self.ensure()
         return linking.copy(self, uids, target, move=move)
 
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None:
         """As P in the uidlist."""
+        self.ensure()
         changing.save_uidls(self, uidls)
 
     def guid_of(self, name: str) -> str:

@@ -71,7 +71,6 @@ class Numbers:
             extend(self.place, self.state, lines.encode("utf-8", "surrogateescape"), len(unknown))
         return mails
 
-
     def _forget_old(self, bases: Sequence[str]) -> None:
         """A message that was expunged and came back gets a new UID: its old line must go first."""
         if not bases or not self.state.lines:

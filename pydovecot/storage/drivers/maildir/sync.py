@@ -101,7 +101,7 @@ class _Sync:
         fresh = self._fresh(found, renamed) if found.added else []
         if found.missing:
             self._confirm(found, renamed, both)
-        if renamed or fresh:
+        if renamed or fresh or self._locked:
             self._place.load_keywords()
             self._state = self._reload_state()
         self._apply(found, renamed)

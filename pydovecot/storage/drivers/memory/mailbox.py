@@ -40,12 +40,14 @@ class Mailbox:
     deleted: bool = False
     watchers: set[int] = field(default_factory=set)  # eventfds of the views that are open
 
-    def spelled(self, keywords: Iterable[str]) -> frozenset[str]:
+    def spelled(self, keywords: Iterable[str], *, create: bool = True) -> frozenset[str]:
         """Keywords as the mailbox spells them: the first spelling stays, new ones are added to the list."""
         known = {name.lower(): name for name in self.keywords}
         out = set()
         for name in sorted(keywords):
             if name.lower() not in known:
+                if not create:
+                    continue
                 known[name.lower()] = name
                 self.keywords.append(name)
             out.add(known[name.lower()])

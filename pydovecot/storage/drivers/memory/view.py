@@ -12,7 +12,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Resolver
 from pydovecot.storage.content import Content, common_fields, crlf_size
-from pydovecot.storage.copying import copy_messages
+from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
 from pydovecot.storage.search import evaluate
 
@@ -149,7 +149,7 @@ class MemoryView:
         silent: bool = False,
     ) -> StoreResult:
         """Change flags of what the mailbox holds now."""
-        named = self._mailbox.spelled(flags.keywords)
+        named = self._mailbox.spelled(flags.keywords, create=op is not StoreOp.REMOVE)
         changed: list[int] = []
         modified: list[Uid] = []
         gone, modseq = False, 0
@@ -180,12 +180,19 @@ class MemoryView:
 
     def mark_seen(self, seqs: SeqSet) -> None:
         """Set Seen; the client is told by the FETCH that did it."""
-        if not self.readonly:
-            self.store(seqs, StoreOp.ADD, FlagSet(Flag.SEEN), silent=True)
+        unseen = [seq for seq, uid in self._chosen(seqs) if not self._told[uid][0] & Flag.SEEN]
+        if unseen and not self.readonly:
+            self.store(SeqSet.of(unseen), StoreOp.ADD, FlagSet(Flag.SEEN), silent=True)
 
     def copy(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy through the target's Save."""
-        return copy_messages(self, [uid for _, uid in self._chosen(seqs)], target, self._resolve)
+        chosen = [uid for _, uid in self._chosen(seqs)]
+        mails = [self._mailbox.mails[uid] for uid in chosen if uid in self._mailbox.mails]
+        originals = [
+            Original(m.uid, FlagSet(Flag(m.system), m.keywords), m.received, m.pop3_uidl, m.stored)
+            for m in mails
+        ]
+        return copy_messages(originals, len(chosen), target, self._resolve)
 
     def move(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy, then expunge what was copied."""

@@ -194,7 +194,7 @@ def test_odd_names(maildir: Path, store: UserStore, name: str) -> None:
     view.sync()
     assert system(view)[1] & Flag.FLAGGED
     assert view.message(1).stored() == TEXT
-    assert [row[0] for row in view.rows(ALL, (Column.SIZE,))][0] in (26, 99999999999999999999)
+    assert list(view.rows(ALL, (Column.SIZE,))) in ([(26,)], [(99999999999999999999,)])
 
 
 def test_hidden_files_and_names_with_newlines_are_no_messages(maildir: Path, store: UserStore) -> None:
