@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pydovecot.mime import partcodec, section, structure, summary, textsearch, transfer, words
+from pydovecot.mime import partcodec, section, structure, subject, summary, textsearch, transfer, words
 from pydovecot.mime.structure import Part
 from pydovecot.model.search import Contains, Header, Where
 from pydovecot.storage.search import evaluate
@@ -166,6 +166,9 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
     "encoded words": lambda n: b"Subject: " + b"=?utf-8?q?a?= " * n + b"\n\n",
     "open words": lambda n: b"Subject: " + b"=?" * n + b"\n\n",
     "half words": lambda n: b"Subject: " + b"=?a?q?" * n + b"\n\n",
+    "blobs": lambda n: b"Subject: " + b"[a]" * n + b"\n\n",
+    "subject forwards": lambda n: b"[fwd:" * n + b"]" * n,
+    "subject trailers": lambda n: b"x" + b" (fwd)" * n,
     "date blanks": lambda n: b"Date: 1" + b" " * n + b"Jan 2001 1:2 " + b"(" * n + b"\n\n",
     "qp blanks": lambda n: QUOTED + b"a" + b" \t" * n + b"b =zz",
     "qp soft breaks": lambda n: QUOTED + b"=\n" * n + b"= " * n,
@@ -179,6 +182,7 @@ def everything(message: bytes) -> None:
     root = summary.of(message).root
     for wanted in mailquestions.sections(root)[:20]:
         section.extract(message, root, wanted)
+    subject.base(message)
     for key in (Contains(Where.TEXT, "z y"), Header("To", "zz"), Header("Subject", "zz")):
         evaluate(ListView([message]), key)  # type: ignore[arg-type]
 

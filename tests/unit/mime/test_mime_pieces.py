@@ -13,6 +13,7 @@ from pydovecot.mime import (
     quote,
     section,
     structure,
+    subject,
     transfer,
     words,
 )
@@ -229,6 +230,24 @@ def test_casemap() -> None:
     assert casemap.normalise("한") == "\u1112\u1161\u11ab"
     assert casemap.normalise("ﬁ") == "fi"
     assert casemap.normalise("ς") == casemap.normalise("Σ")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"Hello", ("HELLO", False)),
+        (b"Re: Hello", ("HELLO", True)),
+        (b"re [x] : [list] Fwd: Hello (fwd) (FWD) ", ("HELLO", True)),
+        (b"[list] Hello", ("HELLO", False)),
+        (b"[list]", ("[LIST]", False)),
+        (b"[fwd: Re: Hello]", ("HELLO", True)),
+        (b"=?utf-8?q?Re=3A_h=C3=A9llo?=\n  you", ("HE\u0301LLO YOU", True)),
+        (b"Re:", ("", True)),
+        (b"", ("", False)),
+    ],
+)
+def test_base_subject(value: bytes, expected: tuple[str, bool]) -> None:
+    assert subject.base(value) == expected
 
 
 def test_crlf_and_wire() -> None:
