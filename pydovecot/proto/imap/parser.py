@@ -93,11 +93,6 @@ class Parser:
         """Octets that no event has taken yet."""
         return len(self._buffer)
 
-    @property
-    def in_command(self) -> bool:
-        """A command has begun and not ended: a disconnect now is no clean end."""
-        return self._command is not None or self._literal_left >= 0
-
     def next_event(self) -> Event:
         """The next event; raises only BadSyntax, always fatal: the input can no longer be followed."""
         while True:
@@ -176,9 +171,11 @@ class Parser:
         self._size += len(text)
         self._command = None
         literal = self._literal_at_end(text) if text.endswith(b"}") else None
+        if not command.name:  # a line that is dropped
+            if literal is not None:
+                self._swallow(literal)
+            return None
         if literal is None:
-            if not command.name:
-                return None  # the end of a swallowed line
             command.text = command.text + text if command.text else text
             if self._size > self._max_line:
                 return BadCommand(command.tag, f"IMAP command {command.name.decode()}", "Too long argument")
@@ -199,7 +196,7 @@ class Parser:
             raise BadSyntax("Literal size too large", fatal=True)
         self._command = command
         self._literal_left = literal.size
-        return Signal.CONTINUE if literal.sync and command.name else None
+        return Signal.CONTINUE if literal.sync else None
 
     def _literal_at_end(self, text: bytes) -> LiteralStart | None:
         found = _LITERAL.search(text)

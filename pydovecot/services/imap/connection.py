@@ -210,6 +210,8 @@ class ImapConnection:
             conversation = verb.run(self.session, args)
             return (yield from self._converse(conversation, command.stream))
         except BadSyntax as exc:
+            if exc.fatal:
+                yield self._goodbye(exc.text)
             return bad(f"Error in IMAP command {self.running}: {exc.text}")
         except UserError as exc:
             return refusal(exc, verb.missing)

@@ -18,7 +18,6 @@ class Missing(Flag):
 # The codes that have another name (or none) on the wire.
 _WIRE: Final[dict[Code, bytes]] = {
     Code.NONE: b"",
-    Code.TOOBIG: b"LIMIT",
     Code.HASCHILDREN: b"",
 }
 

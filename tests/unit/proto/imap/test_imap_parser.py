@@ -220,3 +220,17 @@ def test_noise_raises_nothing_but_bad_syntax(pieces: list[bytes]) -> None:
 def test_noise_of_our_own_words(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
     assert play([data]) == play(data[i : i + 1] for i in range(len(data)))
+
+
+def test_what_is_dropped_may_be_large() -> None:
+    core = parser(1000)
+    core.feed(b"a APPEND no {5+}\r\nhello {5000+}\r\n")
+    assert isinstance(core.next_event(), Command)
+    core.abandon(sent=True)
+    assert core.next_event() is Signal.NEED_DATA
+    core.feed(b"x" * 4000)
+    assert core.next_event() is Signal.NEED_DATA
+    assert core.buffered == 0
+    core.feed(b"x" * 1000 + b" {7}\r\nb NOOP\r\n")  # the last literal is never sent: no "+" was seen
+    event = core.next_event()
+    assert isinstance(event, Command) and event.tag == b"b"

@@ -1,5 +1,6 @@
 """The pump: what no transcript can show: clocks, disconnects, failures, memory."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -357,3 +358,15 @@ def test_idle_that_must_poll_is_said_once(client: Client, monkeypatch: pytest.Mo
     assert [text.split(":")[0] for _level, text, *_ in client.sink.lines] == [
         "Inotify cannot be used (instance limit of the user?)"
     ]
+
+
+def test_a_refused_multiappend_is_dropped_whole(client: Client) -> None:
+    body = b"{100000+}\r\n" + b"x" * 100000
+    answer = client.say(b"a APPEND nope " + body + b" " + body + b"\r\nb NOOP\r\n")
+    assert re.fullmatch(rb"a NO \[TRYCREATE\] [^\r]*\r\nb OK NOOP [^\r]*\r\n", answer)
+
+
+def test_a_literal_beyond_all_sizes_ends_the_session_in_append_too(client: Client) -> None:
+    answer = client.say(b"a APPEND INBOX {5+}\r\nhello {99999999999999999999+}\r\nx")
+    assert answer == b"* BYE Literal size too large\r\n"
+    assert client.pump.closed
