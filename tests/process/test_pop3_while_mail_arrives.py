@@ -1,4 +1,4 @@
-"""POP3 sessions empty a mailbox while others file into it and change flags: each mail is taken exactly once."""
+"""POP3 sessions empty a mailbox while others file into it and change flags: nothing is lost or taken twice."""
 
 import hashlib
 import poplib
