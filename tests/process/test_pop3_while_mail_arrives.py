@@ -1,4 +1,4 @@
-"""POP3 sessions empty a mailbox while others file into it and change flags: nothing is lost or taken twice."""
+"""POP3 sessions empty a mailbox while mail arrives and flags change: nothing is lost or taken twice."""
 
 import hashlib
 import poplib
