@@ -32,7 +32,7 @@ def test_samples_load_without_a_word() -> None:
     assert tree.notes == []
     assert errors_of(tree) == []
     assert len(tree.files) == 15
-    assert load(str(SAMPLES / "dovecot.conf")).warnings == ()
+    assert load(str(SAMPLES / "dovecot.conf"), open_files=False).warnings == ()
 
 
 def test_samples_have_all_the_files() -> None:
@@ -80,12 +80,12 @@ def test_each_auth_file_parses(name: str, tmp_path: Path) -> None:
 
 
 def test_samples_set_the_fast_login_mode_and_defaults_do_not(tmp_path: Path) -> None:
-    config = load(str(SAMPLES / "dovecot.conf"))
+    config = load(str(SAMPLES / "dovecot.conf"), open_files=False)
     for name in ("imap-login", "pop3-login"):
         service = next(one for one in config.services if one.name == name)
         assert (service.service_count, service.client_limit, service.process_min_avail) == (0, 1000, 2)
     (tmp_path / "c").write_text("")
-    plain = next(one for one in load(str(tmp_path / "c")).services if one.name == "imap-login")
+    plain = next(one for one in load(str(tmp_path / "c"), open_files=False).services if one.name == "imap-login")
     assert plain.service_count == 1
 
 
@@ -93,7 +93,7 @@ def test_debians_own_tree_loads(tmp_path: Path) -> None:
     path = Path("/etc/dovecot/dovecot.conf")
     if not path.exists() or "protocols.d" not in path.read_text(errors="replace"):
         pytest.skip("Debian's dovecot-core is not installed")
-    config = load(str(path))
+    config = load(str(path), open_files=False)
     assert config.settings["mail_location"] == "mbox:~/mail:INBOX=/var/mail/%u"
 
 
@@ -101,7 +101,7 @@ def test_a_rhel_7_tree_loads_unchanged() -> None:
     tree = parse(str(RHEL7 / "dovecot.conf"), expand=True)
     assert errors_of(tree) == []
     assert tree.notes == []
-    config = load(str(RHEL7 / "dovecot.conf"))
+    config = load(str(RHEL7 / "dovecot.conf"), open_files=False)
     settings = config.settings
     assert settings["ssl"] == "required"
     assert settings["ssl_min_protocol"] == "TLSv1"

@@ -42,3 +42,14 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
         load(str(path))
     path.write_text("base_dir = /x\nmail_home = $base_dir\n")
     assert load(str(path)).settings["mail_home"] == "/x"
+
+
+def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_text("ssl_key = <key.pem\nlocal_name a.example {\n  ssl_cert = <gone.pem\n}\n")
+    (tmp_path / "key.pem").write_text("x")
+    with pytest.raises(ConfigError) as caught:
+        load(str(path))
+    wanted = f"ssl_cert: Can't open file {tmp_path}/gone.pem: No such file or directory"
+    assert caught.value.lines == [f"Error in configuration file {path} line 3: {wanted}"]
+    load(str(path), open_files=False)
