@@ -9,15 +9,15 @@ PYTEST_ARGS ?=
 # A stamp a purpose: run needs the server alone, test adds pytest, check adds the linters.
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-version-check -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	$(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-version-check -e '.[test]'
 	touch $@
 
 $(VENV)/.check: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[check]'
+	$(BIN)/python -m pip install --quiet --use-pep517 --disable-pip-version-check -e '.[check]'
 	touch $@
 
 run: $(VENV)/.run
