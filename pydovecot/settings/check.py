@@ -88,7 +88,17 @@ def not_implemented(tree: Tree, implemented: Mapping[str, frozenset[str]]) -> li
                 for name in loaded.text.split()
                 if name not in plugins
             )
+        lines.extend(_drivers(root, implemented.get("storage drivers", frozenset())))
     return [*lines, *_auth_in_protocols(tree)]
+
+
+def _drivers(root: Section, drivers: frozenset[str]) -> Iterator[str]:
+    """Mail locations whose driver is missing: users of it cannot be served."""
+    named = [value for path, _, key, value in _walk("", root) if key in ("mail_location", "location")]
+    for value in named:
+        driver, colon, _ = value.text.partition(":")
+        if colon and drivers and driver not in drivers and "%" not in driver:
+            yield f"{value.file} line {value.line}: mail storage driver {driver} is not implemented"
 
 
 def _auth_in_protocols(tree: Tree) -> Iterator[str]:

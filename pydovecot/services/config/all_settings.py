@@ -23,6 +23,9 @@ OWNERS: Final[tuple[ModuleType, ...]] = (authdb, config, imap, login, maildir, p
 # Plugins that mail_plugins may name.
 PLUGINS: Final[frozenset[str]] = frozenset()
 
+# Drivers that mail_location and a namespace's location may begin with: those of storage.drivers.registry.
+STORAGE_DRIVERS: Final = frozenset({"maildir", "memory"})
+
 
 def classes() -> Iterator[type[Settings]]:
     """All declared settings classes."""
@@ -43,4 +46,5 @@ def implemented() -> dict[str, frozenset[str]]:
         found.setdefault(cls.section, set()).update(cls.declared)
     names = {section: frozenset(members) for section, members in found.items()}
     names["mail_plugins"] = PLUGINS
+    names["storage drivers"] = STORAGE_DRIVERS
     return names

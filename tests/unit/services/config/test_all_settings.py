@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydovecot.services.config.all_settings import OWNERS, classes, implemented
+from pydovecot.services.config.all_settings import OWNERS, STORAGE_DRIVERS, classes, implemented
 from pydovecot.settings import known
 from pydovecot.settings.declare import Setting
 from pydovecot.settings.effective import DEFAULTS
 from pydovecot.settings.known.modules import AUTH_SETTINGS, COMMON, MODULES
 from pydovecot.settings.schema import SCHEMA, Field, SectionType
+from pydovecot.storage.drivers.registry import DRIVERS
 
 ROOT = Path(__file__).parents[4]
 
@@ -120,3 +121,7 @@ def test_importing_the_table_is_quick() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert float(done.stdout) < 0.2
+
+
+def test_the_storage_drivers_are_those_that_exist() -> None:
+    assert set(DRIVERS) == STORAGE_DRIVERS

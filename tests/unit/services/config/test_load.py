@@ -53,3 +53,9 @@ def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
     wanted = f"ssl_cert: Can't open file {tmp_path}/gone.pem: No such file or directory"
     assert caught.value.lines == [f"Error in configuration file {path} line 3: {wanted}"]
     load(str(path), open_files=False)
+
+
+def test_a_storage_driver_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_text("mail_location = mbox:~/mail\nnamespace x {\n prefix = x/\n location = maildir:~/x\n}\n")
+    assert load(str(path)).warnings == (f"{path} line 1: mail storage driver mbox is not implemented",)
