@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,3 +119,40 @@ def test_ugly_messages(pair: tuple[Cluster | DovecotInstance, DovecotInstance]) 
 
 def test_real_messages(pair: tuple[Cluster | DovecotInstance, DovecotInstance]) -> None:
     compare(pair, "real", corpus())
+
+
+@pytest.mark.parametrize("template", ["%f", "%g", "%Mf", "x%u-%5f", "%Uf %LXu"])
+def test_uidls_made_of_file_names(servers: Servers, template: str) -> None:
+    conf = f"pop3_uidl_format = {template}\n"
+    answers = []
+    for program in ("ours", "dovecot"):
+        server = servers.get(program, conf)
+        assert isinstance(server, Cluster | DovecotInstance)
+        deliver(server, "named", [b"Subject: a\n\nb\n", b"Subject: c\n\nd\n"])
+        client = Client(server.pop3, "named")
+        answers.append([client.fetch(b"UIDL"), client.ask(b"UIDL 2")])
+        client.close()
+    assert answers[0] == answers[1]
+
+
+def test_saved_uidls_stay_when_the_other_server_comes(servers: Servers) -> None:
+    """What pop3_save_uidl wrote into the uidlist is understood on both sides."""
+    save = "pop3_uidl_format = saved-%u-%v\npop3_save_uidl = yes\n"
+    for first, second in (("ours", "dovecot"), ("dovecot", "ours")):
+        writer, reader = servers.get(first, save), servers.get(second, "")
+        assert isinstance(writer, Cluster | DovecotInstance) and isinstance(reader, Cluster | DovecotInstance)
+        user = f"saved-{first}"
+        deliver(writer, user, [b"Subject: a\n\nb\n", b"Subject: c\n\nd\n"])
+        client = Client(writer.pop3, user)
+        uidls = client.fetch(b"UIDL")
+        client.ask(b"QUIT")
+        client.close()
+        target = reader.place.maildir(user)
+        target.mkdir(parents=True)
+        for name in ("cur", "new", "tmp"):
+            shutil.copytree(writer.place.maildir(user) / name, target / name)
+        shutil.copy(writer.place.maildir(user) / "dovecot-uidlist", target)
+        reader.place.give_to_mail_user(reader.place.home(user))
+        client = Client(reader.pop3, user)
+        assert client.fetch(b"UIDL") == uidls and b"saved-1-" in uidls
+        client.close()
