@@ -14,7 +14,7 @@ from pydovecot.storage.store import UserStore
 
 
 def check_store(store: Store, *, locks: bool = True) -> None:
-    """Every mailbox: STATUS agrees with a fresh view; maildir: files and uidlist, too. `locks`: none is left."""
+    """Every mailbox: STATUS agrees with a fresh view; maildir: files and uidlist too. `locks`: none left."""
     for entry in list(store.list(["*"])):
         if not entry.selectable:
             continue
