@@ -14,8 +14,10 @@ pytestmark = [
     pytest.mark.skipif(bool(preauth.missing()), reason=preauth.missing()),
 ]
 
-BITS = ["Re:", "re :", "RE", "Fwd:", "fw:", "FW [x]:", "[list]", "[a] ", "[", "]", "[fwd:", "(fwd)", " (FWD) ",
-        " ", "  ", "\n ", "hello", "é", "=?utf-8?q?Re:?=", "=?utf-8?q?h=C3=A9llo?=", "re", ":", "[]"]  # fmt: skip
+BITS = [
+    "Re:", "re :", "RE", "Fwd:", "fw:", "FW [x]:", "[list]", "[a] ", "[", "]", "[fwd:", "(fwd)", " (FWD) ",
+    " ", "  ", "\n ", "hello", "é", "=?utf-8?q?Re:?=", "=?utf-8?q?h=C3=A9llo?=", "re", ":", "[]",
+]  # fmt: skip
 
 
 def subjects(seed: int, count: int) -> list[str]:
