@@ -101,7 +101,7 @@ _NAME: Final = re.compile(
 
 def parse_all(names: Sequence[str]) -> list[Parsed]:
     """All names (without newlines) taken apart in one go."""
-    found: list[Parsed] = _NAME.findall("\n".join(names))
+    found: list[Parsed] = _NAME.findall("\n".join(names)) if names else []
     return found
 
 

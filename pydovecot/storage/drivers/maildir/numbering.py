@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from pydovecot.index.mailbox import UID_MASK, Header, NewMail
@@ -26,6 +26,13 @@ class Numbers:
     writable: bool = True
     rewrite: bool = False
     replaced: bool = False
+    given: int = 0  # UIDs from here on are ours: nobody has seen those messages before
+
+    def strangers(self, added: Collection[str]) -> dict[str, uidlist.Entry]:
+        """Lines that the index lacks and that are about none of these bases: of messages it knows, or gone."""
+        return {
+            base: entry for base, entry in self.listed.items() if entry.uid >= self.first and base not in added
+        }
 
     def give(self, names: Sequence[filename.Parsed]) -> list[NewMail]:
         """Rows for new files: UIDs of the uidlist where it has them, else the next ones, written to it."""
@@ -41,7 +48,7 @@ class Numbers:
                 else:
                     unknown.append(parsed)
         unknown = sorted(unknown, key=filename.arrival_key)
-        start = self.uidnext
+        start = self.given = self.uidnext
         self.uidnext += len(unknown)
         states = filename.STATES
         if trust:

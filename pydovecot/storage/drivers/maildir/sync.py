@@ -101,6 +101,8 @@ class _Sync:
         fresh = self._fresh(found, renamed) if found.added else []
         if found.missing:
             self._confirm(found, renamed, both)
+        if numbers is not None:
+            self._follow(numbers, found, renamed, fresh)
         if renamed or fresh or self._locked:
             self._place.load_keywords()
             self._state = self._reload_state()
@@ -113,6 +115,27 @@ class _Sync:
         self._index.set(disk=self._state.format())
         if self._take_new and self._state.in_new:
             self._move_new()
+
+    def _follow(
+        self,
+        numbers: numbering.Numbers,
+        found: _Found,
+        renamed: list[tuple[Row, str]],
+        fresh: list[filename.Parsed],
+    ) -> None:
+        """Dovecot has given known messages new UIDs ("Expunged message reappeared"): the uidlist is right."""
+        strangers = numbers.strangers({one[1] for one in fresh})
+        if not strangers:
+            return
+        rows: list[Row] = self._place.host.database.rows(
+            "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *self._index.span)
+        )
+        now = {row[0]: name for row, name in renamed}
+        gone = {row[0] for row in found.missing}
+        moved = {row[0]: row for row in rows if _base(row[2]) in strangers and row[0] not in gone}
+        renamed[:] = [pair for pair in renamed if pair[0][0] not in moved]
+        found.missing += moved.values()
+        fresh += filename.parse_all([now.get(uid, row[2]) for uid, row in moved.items()])
 
     def _reload_state(self) -> DiskState:
         """load_keywords may have stored another one."""
@@ -267,8 +290,8 @@ class _Sync:
         self._state = numbers.state
         self._index.add(mails)
         self._state.in_new += sum([mail[2].startswith(NEW) for mail in mails])
-        # Only what comes from new/ is recent; cur/ was seen by somebody. As Dovecot.
-        seen = [mail[0] for mail in mails if not mail[2].startswith(NEW)]
+        # What another program has numbered and moved to cur/ was seen there. As Dovecot.
+        seen = [mail[0] for mail in mails if mail[0] < numbers.given and not mail[2].startswith(NEW)]
         header = self._index.header()
         if seen and seen[-1] >= header.first_recent:
             self._index.set(first_recent=seen[-1] + 1)

@@ -90,12 +90,31 @@ def test_examine_and_pop3_leave_mail_in_new(maildir: Path, store: UserStore) -> 
     assert view.message(1).stored() == TEXT
 
 
-def test_mail_found_in_cur_is_not_recent(maildir: Path, store: UserStore) -> None:
+def test_recent_is_what_nobody_has_numbered(maildir: Path, store: UserStore) -> None:
     deliver(maildir, "1.a:2,FS", "cur")
     deliver(maildir, "2.b", "cur")
+    (maildir / "dovecot-uidlist").write_text("3 V5 N9 G" + "b" * 32 + "\n4 :1.a\n")
     view = store.open("INBOX")
-    assert (view.recent, flags(view)) == (0, [b"\\Flagged \\Seen", b""])
+    assert (view.recent, flags(view)) == (1, [b"\\Flagged \\Seen", b"\\Recent"])
     assert (maildir / "cur" / "2.b").exists()
+
+
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_new_uid_in_the_uidlist_is_followed(maildir: Path, store: UserStore, rewrite: bool) -> None:
+    append(store, count=3, system=Flag.SEEN)
+    view = store.open("INBOX")
+    path = maildir / "dovecot-uidlist"
+    lines = path.read_text().splitlines(keepends=True)
+    again = "9 " + lines[2].partition(" ")[2]
+    if rewrite:
+        path.unlink()
+        path.write_text(lines[0] + lines[1] + lines[3] + again)
+    else:
+        path.write_text("".join([*lines[:2], lines[3], again]))
+    changes = view.sync()
+    assert (list(changes.expunged_uids), changes.exists) == ([2], 3)
+    assert system(view) == {1: Flag.SEEN, 3: Flag.SEEN, 9: Flag.SEEN}
+    assert append(store) == [10]
 
 
 def test_renames_of_others_show_at_the_next_sync(maildir: Path, store: UserStore) -> None:
@@ -316,9 +335,9 @@ def test_keywords_file_of_others(maildir: Path, store: UserStore) -> None:
     deliver(maildir, "2.b:2,z", "cur")
     (maildir / "dovecot-keywords").write_text("0 Junk\n2 Work\nnonsense\n99 no\n")
     view = store.open("INBOX")
-    assert flags(view) == [b"\\Seen Junk Work", b""]
+    assert flags(view) == [b"\\Seen \\Recent Junk Work", b"\\Recent"]
     view.store(ALL, StoreOp.ADD, FlagSet(Flag(0), frozenset(["fresh"])))
-    assert flags(view) == [b"\\Seen Junk Work fresh", b"fresh"]
+    assert flags(view) == [b"\\Seen \\Recent Junk Work fresh", b"\\Recent fresh"]
     assert (maildir / "dovecot-keywords").read_text() == "0 Junk\n2 Work\n3 fresh\n"
     assert sorted(os.listdir(maildir / "cur")) == ["1.a:2,Sacd", "2.b:2,dz"]
 
