@@ -70,7 +70,8 @@ class Dotlock:
         """Make the lock file with its content in one step: killed in between, nobody knew whose it is."""
         owner = b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename))
         try:
-            fd = os.open(os.path.dirname(self.path) or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, self._mode)
+            directory = os.path.dirname(self.path) or "."
+            fd = os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, self._mode)
             try:
                 os.write(fd, owner)
                 # With a descriptor (meaningless beside an absolute path) Python takes linkat, which follows.

@@ -38,6 +38,7 @@ class Backend(Protocol):
 
     driver: str
     separator: str  # the layout's own; the namespace may show another one
+    has_nodes: bool  # names without a mailbox are things of their own, not only parents of others
 
     def check(self, parts: Parts, separator: str) -> None:
         """Raise UserError if `parts` cannot be the name of a mailbox here."""

@@ -42,6 +42,8 @@ class UserStore:
 
     def _checked(self, name: str) -> tuple[NamespaceEntry, Parts]:
         entry, parts = self._spaces.find(name)
+        if entry.prefix and name == entry.prefix:
+            raise UserError(Code.CANNOT, f"Invalid mailbox name '{name}': Ends with hierarchy separator")
         entry.backend.check(parts, entry.separator)
         return entry, parts
 
@@ -72,10 +74,11 @@ class UserStore:
         return entry.backend.existence(parts)
 
     def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:
-        """One walk over the tree of all listed namespaces."""
+        """One walk over the tree of all listed namespaces, and of unlisted ones that a pattern names."""
         tree = Tree()
         for entry in self._spaces.entries:
-            if entry.settings.list != "no":
+            named = entry.prefix and any(pattern.startswith(entry.prefix) for pattern in patterns)
+            if entry.settings.list != "no" or named:
                 tree.add_namespace(entry)
         if options.subscribed or options.want_subscribed:
             for name, separator in self._subscriptions():
@@ -149,7 +152,9 @@ class UserStore:
         if source.backend.existence(old_parts) is Existence.NONE:
             raise missing(source.name(old_parts))
         if source is not target:
-            raise UserError(Code.CANNOT, "Renaming not supported across namespaces.")
+            private = source.settings.type == target.settings.type == "private"
+            kind = "namespaces." if private else "non-private namespaces."
+            raise UserError(Code.CANNOT, f"Renaming not supported across {kind}")
         if new_parts[: len(old_parts)] == old_parts:
             raise UserError(Code.NONE, "Can't rename mailbox under its own child")
         if self._there(target, new_parts) is not Existence.NONE:
@@ -167,7 +172,10 @@ class UserStore:
     def subscribe(self, name: str) -> None:
         """Only what is there can be subscribed to."""
         entry, parts = self._checked(name)
-        if entry.backend.existence(parts) is Existence.NONE and not self._auto(entry, parts):
+        found = self._there(entry, parts)
+        # A node is something to subscribe to only where it is a directory of its own.
+        there = found is Existence.MAILBOX or (found is Existence.NODE and entry.backend.has_nodes)
+        if not there and not self._auto(entry, parts):
             raise missing(entry.name(parts))
         self._set_subscribed(entry.name(parts), True)
 

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from pydovecot.base.rawname import shown
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Column, Store
 from pydovecot.storage.drivers.maildir import filename, uidlist
@@ -42,7 +43,8 @@ def check_store(store: Store, *, locks: bool = True) -> None:
 def check_folder(folder: MaildirFolder, *, locks: bool = True) -> None:
     """Files, index and uidlist of one Maildir."""
     path = Path(folder.path)
-    on_disk = {name for name in os.listdir(path / "cur")} | {NEW + name for name in os.listdir(path / "new")}
+    on_disk = {shown(name) for name in os.listdir(path / "cur")}
+    on_disk |= {NEW + shown(name) for name in os.listdir(path / "new")}
     rows = folder.host.database.rows(
         "SELECT id & 4294967295, state, name FROM msg WHERE id BETWEEN ? AND ?", folder.index.span
     )

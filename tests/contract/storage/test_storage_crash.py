@@ -1,8 +1,8 @@
 """kill -9 at random moments of APPEND, STORE, COPY, MOVE and EXPUNGE on a Maildir.
 
 A child works through storage.api and writes down each step before and after it; the parent kills it.
-Afterwards every acknowledged step must have happened, the step in the middle may have happened for any of its messages,
-and the index must equal the Maildir. PYDOVECOT_CRASHES sets how often.
+Afterwards every acknowledged step must have happened, the step in the middle may have happened for any of
+its messages, and the index must equal the Maildir. PYDOVECOT_CRASHES sets how often.
 """
 
 import os

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pydovecot.base.rawname import raw, shown
 from pydovecot.index.database import MEMORY, Database
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.index.schema import FILE_NAME
@@ -42,7 +43,7 @@ class MaildirBackend:
             raise InternalError(f"Initialization failed: Unknown layout {location.key('LAYOUT')}")
         self.permissions = Permissions(location.root)
         self.layout = layout(location, self.permissions, inbox=inbox)
-        self.separator = self.layout.separator
+        self.separator, self.has_nodes = self.layout.separator, self.layout.has_nodes
         self.control_root = self.layout.control
         self.names = Generator(mail.hostname)
         self.fsync, self.fsync_always = mail.mail_fsync != "never", mail.mail_fsync == "always"
@@ -100,7 +101,7 @@ class MaildirBackend:
     def delete(self, parts: Parts) -> None:
         """Directories and what the index knows."""
         existed = self.layout.existence(parts)
-        name = self.layout.relative(parts)
+        name = shown(self.layout.relative(parts))
         self.layout.delete(parts)
         self._folders.pop(parts, None)
         if existed is Existence.MAILBOX:
@@ -114,12 +115,11 @@ class MaildirBackend:
         self._folders.clear()
         with self.database.write():
             for mailbox, name in self.database.rows("SELECT id, name FROM mailbox"):
-                if renamed(name) != name:
+                now = shown(renamed(raw(name)))
+                if now != name:
                     # A row left over from a mailbox that is no more must not be in the way.
-                    self.database.execute("DELETE FROM mailbox WHERE name = ?", (renamed(name),))
-                    self.database.execute(
-                        "UPDATE mailbox SET name = ? WHERE id = ?", (renamed(name), mailbox)
-                    )
+                    self.database.execute("DELETE FROM mailbox WHERE name = ?", (now,))
+                    self.database.execute("UPDATE mailbox SET name = ? WHERE id = ?", (now, mailbox))
             self.database.wake_after_commit()
 
     def folder(self, parts: Parts) -> MaildirFolder:
@@ -127,7 +127,10 @@ class MaildirBackend:
         found = self._folders.get(parts)
         if found is None:
             found = self._folders[parts] = MaildirFolder(
-                self, self.layout.relative(parts), self.layout.path(parts), self.layout.control_path(parts)
+                self,
+                shown(self.layout.relative(parts)),
+                self.layout.path(parts),
+                self.layout.control_path(parts),
             )
         return found
 

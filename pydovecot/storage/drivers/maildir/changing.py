@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from pydovecot.base.rawname import raw
 from pydovecot.index.mailbox import DELETED, UID_MASK
 from pydovecot.storage.drivers.maildir import filename, numbering, uidlist
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
@@ -83,9 +84,9 @@ def _renamer(place: MaildirPlace) -> Iterator[Callable[[str, str], None]]:
 
         def rename(name: str, target: str) -> None:
             if name.startswith(NEW):
-                os.rename(place.file_of(name), target, dst_dir_fd=fd)
+                os.rename(place.file_of(name), raw(target), dst_dir_fd=fd)
             else:
-                os.rename(name, target, src_dir_fd=fd, dst_dir_fd=fd)
+                os.rename(raw(name), raw(target), src_dir_fd=fd, dst_dir_fd=fd)
 
         yield rename
     finally:

@@ -38,6 +38,7 @@ class Layout(ABC):
     """`relative(parts)` is the directory below the mail root (and below CONTROL); "" is the root itself."""
 
     separator: str
+    has_nodes = False
 
     def __init__(self, location: Location, permissions: Permissions, *, inbox: bool) -> None:
         self.root = location.root
@@ -193,6 +194,7 @@ class FsLayout(Layout):
     """("A", "B") is the directory A/B below the root and MAILBOXDIR, with DIRNAME behind it."""
 
     separator = "/"
+    has_nodes = True
 
     def __init__(self, location: Location, permissions: Permissions, *, inbox: bool) -> None:
         super().__init__(location, permissions, inbox=inbox)

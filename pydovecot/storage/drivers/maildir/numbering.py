@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from pydovecot.base.rawname import raw
 from pydovecot.index.mailbox import UID_MASK, Header, NewMail
 from pydovecot.storage.drivers.maildir import filename, uidlist, uidvalidity
 from pydovecot.storage.drivers.maildir.disk import DiskState
@@ -29,9 +30,11 @@ class Numbers:
     given: int = 0  # UIDs from here on are ours: nobody has seen those messages before
 
     def strangers(self, added: Collection[str]) -> dict[str, uidlist.Entry]:
-        """Lines that the index lacks and that are about none of these bases: of messages it knows, or gone."""
+        """Lines that the index lacks and that are about none of `added`: of messages it knows, or gone."""
         return {
-            base: entry for base, entry in self.listed.items() if entry.uid >= self.first and base not in added
+            base: entry
+            for base, entry in self.listed.items()
+            if entry.uid >= self.first and base not in added
         }
 
     def give(self, names: Sequence[filename.Parsed]) -> list[NewMail]:
@@ -75,7 +78,7 @@ class Numbers:
         if unknown and self.writable:
             self._forget_old([p[1] for p in unknown if not p[0].startswith(NEW)])
             lines = "".join([f"{uid} :{p[1]}\n" for uid, p in enumerate(unknown, start)])
-            extend(self.place, self.state, lines.encode("utf-8", "surrogateescape"), len(unknown))
+            extend(self.place, self.state, raw(lines).encode("utf-8", "surrogateescape"), len(unknown))
         return mails
 
     def _forget_old(self, bases: Sequence[str]) -> None:
@@ -83,7 +86,7 @@ class Numbers:
         if not bases or not self.state.lines:
             return
         data = uidlist.read_bytes(self.place.uidlist_path)
-        again = {base for base in bases if f":{base}\n".encode("utf-8", "surrogateescape") in data}
+        again = {base for base in bases if raw(f":{base}\n").encode("utf-8", "surrogateescape") in data}
         if again:
             whole = uidlist.parse(data)
             whole.entries = [entry for entry in whole.entries if entry.base not in again]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from pydovecot.base.dotlock import Dotlock, LockTimeout
+from pydovecot.base.rawname import raw, shown_all
 from pydovecot.index.database import Database
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.index.schema import KEYWORD_SHIFT, MAX_KEYWORDS
@@ -57,7 +58,7 @@ class MaildirPlace:
 
     def file_of(self, name: str) -> str:
         """Path of a message by the name in the index."""
-        return f"{self.path}/{name}" if name.startswith(NEW) else f"{self.path}/cur/{name}"
+        return raw(f"{self.path}/{name}" if name.startswith(NEW) else f"{self.path}/cur/{name}")
 
     @contextmanager
     def uidlist_lock(self) -> Iterator[bool]:
@@ -113,8 +114,8 @@ class MaildirPlace:
     def listing(self) -> list[str]:
         """Names in cur/, and names in new/ with NEW in front."""
         try:
-            found = os.listdir(self.path + "/cur")
-            found += [NEW + name for name in os.listdir(self.path + "/new")]
+            found = shown_all(os.listdir(self.path + "/cur"))
+            found += [NEW + name for name in shown_all(os.listdir(self.path + "/new"))]
         except FileNotFoundError as exc:
             raise MailboxGoneError(self.path) from exc
         return found

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydovecot.base.rawname import shown_all
 from pydovecot.index.mailbox import UID_MASK, Header
 from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering
@@ -154,9 +155,9 @@ class _Sync:
 
     def _compare(self, both: bool) -> _Found:
         try:
-            names = [NEW + name for name in os.listdir(self._place.path + "/new")]
+            names = [NEW + name for name in shown_all(os.listdir(self._place.path + "/new"))]
             if both:
-                names += os.listdir(self._place.path + "/cur")
+                names += shown_all(os.listdir(self._place.path + "/cur"))
         except FileNotFoundError as exc:
             raise MailboxGoneError(self._place.path) from exc
         row = self._place.host.database.row(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydovecot.base.rawname import raw, shown
 from pydovecot.base.replace_file import replace_file
 
 MAX_UID: Final = 0xFFFFFFFF
@@ -79,7 +80,7 @@ def read_bytes(path: str, offset: int = 0) -> bytes:
 
 def parse(data: bytes, *, header: bool = True) -> Uidlist:
     """The list in `data`; never raises. A torn last line is left out."""
-    text = data.decode("utf-8", "surrogateescape")
+    text = shown(data.decode("utf-8", "surrogateescape"))
     found = Uidlist(complete=text.endswith("\n") or not text)
     if not found.complete:
         text = text[: text.rfind("\n") + 1]
@@ -134,7 +135,7 @@ def _take_header(line: str, found: Uidlist) -> bool:
 def format_lines(entries: Iterable[Entry]) -> bytes:
     """Lines as they are appended."""
     text = "".join([f"{entry.uid} {entry.extra}:{entry.base}\n" for entry in entries])
-    return text.encode("utf-8", "surrogateescape")
+    return raw(text).encode("utf-8", "surrogateescape")
 
 
 def append(path: str, data: bytes, *, fsync: bool = False) -> None:

@@ -39,6 +39,7 @@ class MemoryBackend:
 
     driver = "memory"
     separator = "."
+    has_nodes = False
 
     def __init__(self, room: str, resolve: Resolver, *, inbox: bool) -> None:
         self._room = _rooms.setdefault(room, Room())

@@ -204,7 +204,8 @@ def test_message_that_comes_back_gets_a_new_uid(maildir: Path, tmp_path: Path, s
 
 
 @pytest.mark.parametrize(
-    "name", ["x", "1.a,S=,W=:2,S", "1.a,S=99999999999999999999", "1:1,abc", "1.ü:2,S", "a b:2,"]
+    "name",
+    ["x", "1.a,S=,W=:2,S", "1.a,S=99999999999999999999", "1:1,abc", "1.ü:2,S", "a b:2,", "1.caf\udce9:2,"],
 )
 def test_odd_names(maildir: Path, store: UserStore, name: str) -> None:
     deliver(maildir, name, "cur")
