@@ -70,8 +70,8 @@ noise = st.one_of(
     st.binary(max_size=300),
     st.lists(
         st.sampled_from(
-            [b"3 V1 N5 Gab", b"1 7 9", b"3 V0 N0", b"4 :x", b"4 :x:2,S", b"2 W1 :y", b"9999999999 :z", b"x", b"",
-             b"5 a/b",
+            [b"3 V1 N5 Gab", b"1 7 9", b"3 V0 N0", b"4 :x", b"4 :x:2,S", b"2 W1 :y", b"9999999999 :z", b"x",
+             b"", b"5 a/b",
              b"-1 :q", b"3 V1 N99999999999999999999"]
         ),
         max_size=12,
