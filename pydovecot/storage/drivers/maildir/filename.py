@@ -105,9 +105,12 @@ def parse_all(names: Sequence[str]) -> list[Parsed]:
     return found
 
 
-def arrival_key(parsed: Parsed) -> tuple[int, int, str]:
-    """Sorts new messages as they arrived: by the seconds in front, then the microseconds behind M."""
-    return (int(parsed[2] or 0), int(parsed[3] or 0), parsed[1])
+def by_arrival(names: Sequence[Parsed]) -> list[Parsed]:
+    """Sorted as they arrived: by the seconds in front, then the microseconds behind M, then the base."""
+    keys = [int(parsed[2] or 0) * 1_000_000 + int(parsed[3] or 0) for parsed in names]
+    if len(set(keys)) == len(keys):
+        return [names[at] for at in sorted(range(len(keys)), key=keys.__getitem__)]
+    return [parsed for _, _, parsed in sorted(zip(keys, [p[1] for p in names], names, strict=True))]
 
 
 def sizes_parsed(parsed: Parsed) -> tuple[int | None, int | None]:

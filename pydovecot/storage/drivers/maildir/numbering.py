@@ -50,34 +50,16 @@ class Numbers:
                     mails.append(_mail(entry.uid, parsed, entry.extra, trust))
                 else:
                     unknown.append(parsed)
-        unknown = sorted(unknown, key=filename.arrival_key)
+        unknown = filename.by_arrival(unknown)
         start = self.given = self.uidnext
         self.uidnext += len(unknown)
-        states = filename.STATES
-        if trust:
-            mails += [
-                (
-                    uid,
-                    states[p[7]],
-                    p[0],
-                    None,
-                    None,
-                    int(p[5]) if p[5] else None,
-                    int(p[4]) if p[4] else None,
-                    None,
-                    None,
-                )
-                if not p[6]
-                else _mail(uid, p, "", trust)
-                for uid, p in enumerate(unknown, start)
-            ]
-        else:
-            mails += [_mail(uid, parsed, "", trust) for uid, parsed in enumerate(unknown, start)]
+        uids = range(start, self.uidnext)
+        mails += _fresh_rows(uids, unknown, trust)
         if self.listed:
             mails.sort()
         if unknown and self.writable:
-            self._forget_old([p[1] for p in unknown if not p[0].startswith(NEW)])
-            lines = "".join([f"{uid} :{p[1]}\n" for uid, p in enumerate(unknown, start)])
+            self._forget_old([parsed[1] for parsed in unknown if not parsed[0].startswith(NEW)])
+            lines = "".join([f"{uid} :{parsed[1]}\n" for uid, parsed in zip(uids, unknown, strict=True)])
             extend(self.place, self.state, raw(lines).encode("utf-8", "surrogateescape"), len(unknown))
         return mails
 
@@ -91,6 +73,20 @@ class Numbers:
             whole = uidlist.parse(data)
             whole.entries = [entry for entry in whole.entries if entry.base not in again]
             _write(self.place, self.state, whole)
+
+
+def _fresh_rows(uids: range, unknown: Sequence[filename.Parsed], trust_sizes: bool) -> list[NewMail]:
+    """Rows of files that no uidlist knows. Usual names are handled column by column, as there can be many."""
+    stored, crlf = [parsed[4] for parsed in unknown], [parsed[5] for parsed in unknown]
+    if trust_sizes and all(stored) and all(crlf) and not any([parsed[6] for parsed in unknown]):
+        states = map(filename.STATES.__getitem__, [parsed[7] for parsed in unknown])
+        names = [parsed[0] for parsed in unknown]
+        sizes = zip(map(int, crlf), map(int, stored), strict=True)
+        return [
+            (uid, state, name, None, None, size, psize, None, None)
+            for uid, state, name, (size, psize) in zip(uids, states, names, sizes, strict=True)
+        ]
+    return [_mail(uid, parsed, "", trust_sizes) for uid, parsed in zip(uids, unknown, strict=True)]
 
 
 def _mail(uid: int, parsed: filename.Parsed, extra: str, trust_sizes: bool) -> NewMail:

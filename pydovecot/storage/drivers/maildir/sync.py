@@ -169,10 +169,7 @@ class _Sync:
         present = set(names)
         found = _Found(known=known)
         if present != known:
-            # Names with a newline cannot be in a uidlist.
-            found.added = [
-                name for name in present - known if not name.startswith((".", "new/.")) and "\n" not in name
-            ]
+            found.added = _messages(list(present - known))
             found.missing = self._rows(known - present)
         return found
 
@@ -323,3 +320,11 @@ class _Sync:
 
 def _base(name: str) -> str:
     return filename.base_of(name.removeprefix(NEW))
+
+
+def _messages(names: list[str]) -> list[str]:
+    """Without hidden files, and without names with a newline, which cannot be in a uidlist."""
+    joined = "\n" + "\n".join(names)
+    if "\n." not in joined and "\nnew/." not in joined and joined.count("\n") == len(names):
+        return names
+    return [name for name in names if not name.startswith((".", "new/.")) and "\n" not in name]
