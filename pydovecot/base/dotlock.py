@@ -68,7 +68,7 @@ class Dotlock:
 
     def _create(self) -> int:
         """Make the lock file with its content in one step: killed in between, nobody knew whose it is."""
-        owner = b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename))
+        owner = _owner()
         try:
             directory = os.path.dirname(self.path) or "."
             fd = os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, self._mode)
@@ -93,7 +93,8 @@ class Dotlock:
     def release(self) -> None:
         """Let go. A lock that somebody took from us as stale is left alone."""
         try:
-            if self._inode and os.lstat(self.path).st_ino == self._inode:
+            # The number may have been given to the next lock file: its content tells.
+            if self._inode and os.lstat(self.path).st_ino == self._inode and self._read() == _owner():
                 os.unlink(self.path)
         except FileNotFoundError:
             pass
@@ -116,6 +117,19 @@ class Dotlock:
             return True
         return True
 
+    def _read(self) -> bytes:
+        """What is in the lock file; b"" if it cannot be read. FileNotFoundError when it is gone."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as exc:
+            if exc.errno == errno.ENOENT:
+                raise
+            return b""
+        try:
+            return os.read(fd, MAX_LOCK_FILE)
+        finally:
+            os.close(fd)
+
     def _is_stale(self, found: os.stat_result) -> bool:
         state = (found.st_ino, found.st_mtime_ns)
         now = time.monotonic()
@@ -123,17 +137,12 @@ class Dotlock:
             self._seen, self._seen_at = state, now
         if now - self._seen_at > self._stale or time.time() - found.st_mtime > self._stale:
             return True
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as exc:
-            if exc.errno == errno.ENOENT:
-                raise
-            return False
-        try:
-            pid, _, host = os.read(fd, MAX_LOCK_FILE).partition(b":")
-        finally:
-            os.close(fd)
+        pid, _, host = self._read().partition(b":")
         return host.strip() == os.fsencode(os.uname().nodename) and pid.isdigit() and not _alive(int(pid))
+
+
+def _owner() -> bytes:
+    return b"%d:%s" % (os.getpid(), os.fsencode(os.uname().nodename))
 
 
 def _put_back(aside: str, path: str) -> None:

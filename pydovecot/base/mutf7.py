@@ -66,23 +66,30 @@ def _unshift(match: re.Match[bytes]) -> bytes:
 
 
 def decode_lenient(data: bytes) -> str:
-    """For names that are on disk already: what cannot be decoded is kept byte by byte (surrogateescape).
+    """For names that are on disk already: what is no mUTF-7 is kept byte by byte in private characters.
 
-    `encode_lenient` gives the same bytes back.
+    Such a name can be shown and sent like any other, and `encode_lenient` gives the same bytes back.
     """
     try:
         return decode(data)
     except BadMutf7:
-        return data.decode("ascii", "surrogateescape").replace("&", BROKEN_MARK)
+        return data.decode("latin-1").translate(_PRIVATE)
 
 
-# Stands for the "&" of a name that is no mUTF-7, so that it can be told from a real "&". A private use
-# character: nobody types it, and it can be shown and sent like any other.
-BROKEN_MARK: Final = "\uf026"
+# Bytes that mUTF-7 does not have as themselves: controls, "&", no ASCII. Nobody types U+F000 and on.
+_PRIVATE: Final = {
+    byte: (0xF700 if byte >= 0x80 else 0xF000) + byte
+    for byte in (*range(0x20), ord("&"), *range(0x7F, 0x100))
+}
+_BYTES: Final = {char: chr(byte) for byte, char in _PRIVATE.items()}
+_HAS_PRIVATE: Final = re.compile(f"[{''.join(map(chr, _BYTES))}]")
 
 
 def encode_lenient(name: str) -> bytes:
     """Bytes of a name from `decode_lenient`, or of a new one."""
-    if BROKEN_MARK in name or any("\udc80" <= char <= "\udcff" for char in name):
-        return name.replace(BROKEN_MARK, "&").encode("ascii", "surrogateescape")
+    if _HAS_PRIVATE.search(name):
+        try:
+            return name.translate(_BYTES).encode("latin-1")
+        except UnicodeEncodeError:
+            pass  # some new name that happens to have such a character
     return encode(name)

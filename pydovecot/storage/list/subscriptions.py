@@ -43,9 +43,10 @@ class Subscriptions:
     def _read(self) -> None:
         with open(self._path, "rb") as stream:
             data = stream.read(min(MAX_BYTES, os.fstat(stream.fileno()).st_size))
-        self._version = 2 if data.startswith(HEADER[:4]) else 1
+        first, _, rest = data.partition(b"\n")
+        self._version = 2 if first == HEADER.strip() else 1
         if self._version == 2:
-            lines = data[len(HEADER) :].split(b"\n")
+            lines = rest.split(b"\n")
             names = [
                 self._separator.join(decode_lenient(p) for p in tabescape.split(line))
                 for line in lines

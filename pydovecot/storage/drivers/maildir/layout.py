@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pydovecot.base.mutf7 import decode_lenient, encode_lenient
+from pydovecot.base.rawname import raw, shown
 from pydovecot.model.errors import Code, InternalError, UserError
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts
 from pydovecot.storage.drivers.maildir.permissions import Permissions
@@ -50,11 +51,11 @@ class Layout(ABC):
 
     def encode(self, part: str) -> str:
         """A part as it is on disk."""
-        return part if self._utf8 else os.fsdecode(encode_lenient(part))
+        return raw(part) if self._utf8 else os.fsdecode(encode_lenient(part))
 
     def decode(self, text: str) -> str:
         """A part from disk."""
-        return text if self._utf8 else decode_lenient(os.fsencode(text))
+        return shown(text) if self._utf8 else decode_lenient(os.fsencode(text))
 
     def check(self, parts: Parts, separator: str) -> None:
         """Names that this layout can hold."""
