@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Final
+from urllib.parse import quote
 
 from pydovecot.event.event import Event
 from pydovecot.login import log_line, peer
@@ -24,6 +25,7 @@ from pydovecot.login.result import (
     LOGIN_FAILURE,
     MAX_SESSIONS,
     NO_LOGIN,
+    OTHER_SERVER,
     PLAINTEXT_DISABLED,
     PLAINTEXT_MECHANISM,
     TLS_FIRST,
@@ -234,6 +236,14 @@ class LoginClient:
         self._history.attempts += 1
         return True
 
+    def referral_url(self, usual_port: int) -> str:
+        """Where the user's mail is, as `imap://user;AUTH=PLAIN@host:port/` (RFC 2192, RFC 2221)."""
+        fields = self._passdb
+        user = quote(fields.get("destuser") or self.user, safe="")
+        port = fields.get("port", "")
+        where = fields.get("host", "") + (f":{port}" if port and port != str(usual_port) else "")
+        return f"{self.service}://{user};AUTH={self._mechanism}@{where}/"
+
     def send_exposed(self) -> None:
         """Warn that the password was sent readable, in protocols that have such a warning."""
 
@@ -368,7 +378,10 @@ class LoginClient:
         self._auth_id = self._request.id if self._request is not None else reply.id
         if reply.nologin or "proxy" in reply.fields:
             self._request = None
-            self._finish(Result.LOGIN_DISABLED, reply.reason or NO_LOGIN)
+            if reply.nologin and reply.fields.get("host"):
+                self._finish(Result.REFERRAL, reply.reason or OTHER_SERVER)
+            else:
+                self._finish(Result.LOGIN_DISABLED, reply.reason or NO_LOGIN)
             return
         self._finishing = True
         if self.user and self.login_settings.mail_max_userip_connections:

@@ -23,6 +23,7 @@ AUTH_FAILED: Final = "Authentication failed."
 AUTH_TEMP_FAILED: Final = "Temporary authentication failure."
 AUTH_WAITING: Final = "Waiting for authentication process to respond.."
 AUTH_ABORTED: Final = "Authentication aborted by client."
+OTHER_SERVER: Final = "Try this server instead."
 NO_LOGIN: Final = "Login disabled for this user"
 LOGIN_FAILURE: Final = "Internal login failure. Refer to server log for more information."
 MAX_SESSIONS: Final = "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)"
@@ -43,6 +44,7 @@ class Result(Enum):
     BAD_RESPONSE = "bad response"
     ABORTED = "aborted"
     TOO_MANY = "too many sessions"
+    REFERRAL = "referral"  # the user's mail is on another server
 
 
 class Bye(Enum):

@@ -23,6 +23,7 @@ from pydovecot.settings.view import SettingsView
 
 # RFC 3501 7.2.1; before login only what concerns the login is worth naming, as Dovecot does.
 CAPABILITIES: Final = "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE"
+IMAP_PORT: Final = 143
 NOT_A_TAG: Final = (
     "First parameter in line is IMAP's command tag, not the command name. "
     "Add that before the command, like: a login user pass"
@@ -73,7 +74,11 @@ class ImapLoginClient(LoginClient):
         self.host.send(_bytes(f"* OK [CAPABILITY {self._capabilities()}] {greeting}\r\n"))
 
     def send_result(self, result: Result, text: str) -> None:
-        self.host.send(b"%s %s %s\r\n" % (self._tag(), _RESULTS[result], _bytes(text)))
+        if result is Result.REFERRAL:
+            condition = _bytes(f"NO [REFERRAL {self.referral_url(IMAP_PORT)}]")
+        else:
+            condition = _RESULTS[result]
+        self.host.send(b"%s %s %s\r\n" % (self._tag(), condition, _bytes(text)))
 
     def send_bye(self, why: Bye, text: str) -> None:
         code = "[UNAVAILABLE] " if why is Bye.INTERNAL else ""

@@ -18,6 +18,7 @@ MD5_HEX_CHARS: Final = 32
 _RESULTS: Final[dict[Result, str]] = {
     Result.TEMPORARY: "-ERR [SYS/TEMP]",
     Result.ABORTED: "-ERR",
+    Result.REFERRAL: "-ERR",
     Result.TOO_MANY: "-ERR [IN-USE]",
 }
 

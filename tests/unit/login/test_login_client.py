@@ -170,6 +170,24 @@ def test_words_for_each_failure(fields: dict[str, str], answer: bytes) -> None:
     assert out == b"a " + answer + b"\r\n"
 
 
+def test_referral_to_another_server() -> None:
+    fields = {"user": "alice", "nologin": "", "host": "other.example.com", "port": "993", "destuser": "bob@x"}
+    for protocol, said, answer in (
+        (
+            "imap",
+            b"a LOGIN alice wonder\r\n",
+            b"a NO [REFERRAL imap://bob%40x;AUTH=PLAIN@other.example.com:993/] ",
+        ),
+        ("pop3", b"USER alice\r\nPASS wonder\r\n", b"+OK\r\n-ERR "),
+    ):
+        client, host, _log = start(protocol)
+        client.feed(said)
+        host.turns.clear()
+        client._reply(Reply(1, Status.OK, fields=fields))
+        assert bytes(host.output) == answer + b"Try this server instead.\r\n"
+        assert not host.closed
+
+
 def test_too_many_sessions_of_one_user() -> None:
     for protocol, said, code in (
         ("imap", b"a LOGIN alice wonder\r\n", b"a NO [LIMIT]"),
