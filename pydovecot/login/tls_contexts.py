@@ -11,6 +11,8 @@ from pydovecot.net.tls import TlsConfig, TlsProblem, make_context, requested_nam
 
 MAX_CONTEXTS: Final = 1000  # local_name blocks of a hosting server
 
+SYSTEM_PROFILE: Final = "PROFILE=SYSTEM"
+
 
 def tls_config(settings: SslSettings) -> TlsConfig:
     """What the ssl_* settings say, in the TLS layer's terms."""
@@ -24,7 +26,7 @@ def tls_config(settings: SslSettings) -> TlsConfig:
         ca=settings.ssl_ca,
         dh=settings.ssl_dh,
         min_protocol=settings.ssl_min_protocol,
-        ciphers=settings.ssl_cipher_list,
+        ciphers=_without_profile(settings.ssl_cipher_list),
         suites=settings.ssl_cipher_suites,
         curves=settings.ssl_curve_list,
         prefer_server_ciphers=settings.ssl_prefer_server_ciphers,
@@ -32,6 +34,12 @@ def tls_config(settings: SslSettings) -> TlsConfig:
         verify_client=settings.ssl_verify_client_cert,
         require_crl=settings.ssl_require_crl,
     )
+
+
+def _without_profile(ciphers: str) -> str:
+    """Red Hat's files say PROFILE=SYSTEM, which only their build of OpenSSL knows; ours takes the default list."""
+    default = SslSettings.ssl_cipher_list.default
+    return ":".join(default if word == SYSTEM_PROFILE else word for word in ciphers.split(":"))
 
 
 class TlsContexts:

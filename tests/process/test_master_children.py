@@ -286,12 +286,3 @@ def _swallow(sock: socket.socket, noise: bytes) -> None:
         return
 
 
-def test_ordinary_user_is_told_once(toys: Toys) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("started by root")
-    toys.configure(toys.service("many", user="root", chroot="empty"))
-    toys.start()
-    assert toys.ask("many", "who").split()[-1] == "open"
-    assert toys.log().count("switched off") == 1
-
-
