@@ -37,7 +37,7 @@ def tls_config(settings: SslSettings) -> TlsConfig:
 
 
 def _without_profile(ciphers: str) -> str:
-    """Red Hat's files say PROFILE=SYSTEM, which only their build of OpenSSL knows; ours takes the default list."""
+    """Red Hat's files say PROFILE=SYSTEM, which only their OpenSSL knows; ours takes the default list."""
     default = SslSettings.ssl_cipher_list.default
     return ":".join(default if word == SYSTEM_PROFILE else word for word in ciphers.split(":"))
 
