@@ -81,7 +81,6 @@ class Parser:
         self._command: Command | None = None  # waiting for a literal or for what follows one
         self._literal_left = -1  # octets; -1: reading a line
         self._skipping = False  # dropping the rest of an overlong line
-        self._kept = b""  # its beginning
         self._size = 0  # of the command so far
 
     def feed(self, data: bytes) -> None:
@@ -113,29 +112,42 @@ class Parser:
     # Lines
 
     def _take_line(self) -> bytes | None:
-        """One line without its end; None: not complete. Overlong lines give up early and are dropped."""
+        """One line without its end; None: not complete.
+
+        An overlong line is given at once, cut, so that the client is told; what follows of it is dropped.
+        """
+        if self._skipping and not self._skip_line():
+            return None
         end = self._buffer.find(b"\n", self._scanned)
         if end < 0:
             self._scanned = len(self._buffer)
-            if self._skipping or self._scanned > self._max_line + MAX_TAG_BYTES + MAX_NAME_BYTES:
-                self._drop_partial_line()
-            return None
+            return self._cut_line() if self._scanned > self._longest else None
+        if end > self._longest:  # however it came: what is told does not depend on it
+            del self._buffer[self._longest : end]
+            return self._cut_line()
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         self._scanned = 0
-        if self._skipping:
-            self._skipping = False
-            kept, self._kept = self._kept, b""
-            return kept
         return line.rstrip(b"\r")
 
-    def _drop_partial_line(self) -> None:
-        """Keep the first bytes (tag and name are in there) so that the error can be told."""
-        if not self._skipping:
-            self._kept = bytes(self._buffer[: self._max_line + MAX_TAG_BYTES + MAX_NAME_BYTES]) + b" "
-            self._skipping = True
-        self._buffer.clear()
+    @property
+    def _longest(self) -> int:
+        return self._max_line + MAX_TAG_BYTES + MAX_NAME_BYTES
+
+    def _cut_line(self) -> bytes:
+        """The beginning: tag and name are in it. Too long for any command, and never before a literal."""
+        line = bytes(self._buffer[: self._longest]) + b" "
+        del self._buffer[: self._longest]
+        self._skipping = True
         self._scanned = 0
+        return line
+
+    def _skip_line(self) -> bool:
+        """Drop what is there of the rest of a cut line; True when its end was there."""
+        end = self._buffer.find(b"\n")
+        del self._buffer[: end + 1 if end >= 0 else len(self._buffer)]
+        self._skipping = end < 0
+        return not self._skipping
 
     # Commands
 

@@ -144,10 +144,16 @@ def test_bad_lines_do_not_stop_the_stream(line: bytes, event: BadCommand) -> Non
 
 def test_an_overlong_line_is_not_kept() -> None:
     core = parser(1000)
+    told = []
     for _ in range(100):
         core.feed(b"a LIST " + b"x" * 1000)
-        assert core.next_event() is Signal.NEED_DATA
+        while (event := core.next_event()) is not Signal.NEED_DATA:
+            told.append(event)
         assert core.buffered < 4000
+    # The client is told without waiting for the line's end, once, and goes on after it.
+    assert told == [BadCommand(b"a", "IMAP command LIST", "Too long argument")]
+    core.feed(b" {5}\r\nb NOOP\r\n")
+    assert core.next_event() == Command(b"b", b"NOOP", b"")
 
 
 @pytest.mark.parametrize("size", [b"1001", b"99999999999999999999999", b"9223372036854775807"])
