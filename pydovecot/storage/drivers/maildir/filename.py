@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from operator import lt
 from typing import Final
 
 from pydovecot.index.schema import KEYWORD_SHIFT
@@ -108,6 +109,8 @@ def parse_all(names: Sequence[str]) -> list[Parsed]:
 def by_arrival(names: Sequence[Parsed]) -> list[Parsed]:
     """Sorted as they arrived: by the seconds in front, then the microseconds behind M, then the base."""
     keys = [int(parsed[2] or 0) * 1_000_000 + int(parsed[3] or 0) for parsed in names]
+    if all(map(lt, keys, keys[1:])):
+        return list(names)
     if len(set(keys)) == len(keys):
         return [names[at] for at in sorted(range(len(keys)), key=keys.__getitem__)]
     return [parsed for _, _, parsed in sorted(zip(keys, [p[1] for p in names], names, strict=True))]

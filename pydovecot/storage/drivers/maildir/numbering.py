@@ -58,14 +58,15 @@ class Numbers:
         if self.listed:
             mails.sort()
         if unknown and self.writable:
-            self._forget_old([parsed[1] for parsed in unknown if not parsed[0].startswith(NEW)])
+            if self.state.lines:
+                self._forget_old([parsed[1] for parsed in unknown if not parsed[0].startswith(NEW)])
             lines = "".join([f"{uid} :{parsed[1]}\n" for uid, parsed in zip(uids, unknown, strict=True)])
             extend(self.place, self.state, raw(lines).encode("utf-8", "surrogateescape"), len(unknown))
         return mails
 
     def _forget_old(self, bases: Sequence[str]) -> None:
         """A message that was expunged and came back gets a new UID: its old line must go first."""
-        if not bases or not self.state.lines:
+        if not bases:
             return
         data = uidlist.read_bytes(self.place.uidlist_path)
         again = {base for base in bases if raw(f":{base}\n").encode("utf-8", "surrogateescape") in data}
