@@ -81,11 +81,25 @@ class Namespaces:
                 return entry
         return None
 
+    def _without_alias(self, name: str) -> str:
+        """The name in the namespace that an alias_for means."""
+        for entry in self._by_prefix:
+            if not name.startswith(entry.prefix):
+                continue
+            target = entry.settings.alias_for
+            for other in self.entries:
+                if target and other.prefix == target:
+                    below = name[len(entry.prefix) :].replace(entry.separator, other.separator)
+                    return other.prefix + below
+            break
+        return name
+
     def subscription_home(self, name: str) -> tuple[NamespaceEntry, str]:
         """Where the subscription of a name is kept, and how it is written there.
 
         A namespace with `subscriptions = no` leaves it to the one with the next shorter prefix.
         """
+        name = self._without_alias(name)
         if name.upper() == "INBOX":
             name, entries = "INBOX", [self._inbox, *self._by_prefix]
         else:

@@ -21,7 +21,6 @@ class MailSettings(Settings):
     mail_fsync = enum("optimized", "optimized:never:always", doc="When files are forced to the disk.")
     mail_save_crlf = boolean(False, doc="Store messages with CRLF line ends.")
     mail_max_keyword_length = uint(50, doc="Longest keyword name.")
-    mail_full_filesystem_access = boolean(False, doc="Allow mailbox names with / ../ and ~ in front.")
     mail_temp_scan_interval = time("1 week", doc="How often leftovers in tmp/ are looked for.", since="2.2")
     mail_nfs_storage = boolean(False, doc="Mail is on NFS and served by several hosts.")
     mail_max_lock_timeout = time("0", doc="Longest wait for a lock; 0: each one's own limit.", since="2.2.19")

@@ -89,7 +89,7 @@ class UserStore:
 
     def _subscriptions(self) -> Iterator[tuple[str, str]]:
         for entry in self._spaces.entries:
-            if not entry.settings.subscriptions:
+            if not entry.settings.subscriptions or entry.settings.alias_for:
                 continue
             for name in entry.backend.subscriptions():
                 shown = name.replace(entry.backend.separator, entry.separator)

@@ -47,7 +47,13 @@ def _namespaces(user: StorageUser, settings: SettingsView, resolve: Resolver) ->
         # No namespace { } at all: one for everything.
         sections = [NamespaceSettings(inbox=True)]
     table = user.table()
-    entries = [_entry(section, user, settings, table, resolve) for section in sections]
+    entries = []
+    for section in sections:
+        try:
+            entries.append(_entry(section, user, settings, table, resolve))
+        except InternalError:
+            if not section.ignore_on_failure:
+                raise
     effective_prefix_check(entries)
     return Namespaces(entries)
 

@@ -28,7 +28,8 @@ def store(tmp_path: Path) -> Iterator[UserStore]:
         NamespaceSettings(
             section_name="old", prefix="", separator="/", hidden=True, list="no",
             location="maildir:%h/Maildir",
-            alias_for="INBOX/", subscriptions=False,
+            alias_for="INBOX/",
+            subscriptions=False,
         ),
     )  # fmt: skip
     made = open_store(StorageUser("alice@example.org", str(tmp_path / "home")), settings)
@@ -113,6 +114,37 @@ def test_subscriptions_of_a_namespace_without_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "home/Maildir/subscriptions").read_text() == "V\t2\n\nPublic\tNews\nx\n"
     assert not (tmp_path / "public/subscriptions").exists()
     store.close()
+
+
+def test_subscriptions_by_an_alias_are_those_of_the_namespace_it_means(tmp_path: Path) -> None:
+    settings = MemoryView(
+        {"mail_location": f"maildir:{tmp_path}/Maildir"},
+        NamespaceSettings(inbox=True, prefix="INBOX.", separator="."),
+        NamespaceSettings(prefix="", separator=".", alias_for="INBOX.", hidden=True, list="no"),
+    )
+    store = open_store(StorageUser("alice"), settings)
+    store.create("a.b")
+    store.subscribe("a.b")
+    options = ListOptions(subscribed=True, want_subscribed=True)
+    assert names(store, options=options) == ["INBOX.a.b"]
+    assert (tmp_path / "Maildir/subscriptions").read_text() == "V\t2\n\na\tb\n"
+    store.unsubscribe("INBOX.a.b")
+    assert names(store, options=options) == []
+    store.close()
+
+
+def test_namespace_that_fails_can_be_done_without(tmp_path: Path) -> None:
+    spaces = [
+        NamespaceSettings(inbox=True, separator="/"),
+        NamespaceSettings(prefix="x/", separator="/", location="nosuch:/x", ignore_on_failure=True),
+    ]
+    view = MemoryView({"mail_location": f"maildir:{tmp_path}"}, *spaces)
+    assert [entry.prefix for entry in open_store(StorageUser("u"), view).namespaces] == [""]
+    view = MemoryView(
+        {"mail_location": f"maildir:{tmp_path}"}, spaces[0], spaces[1].replace(ignore_on_failure=False)
+    )
+    with pytest.raises(InternalError, match="Unknown mail storage driver"):
+        open_store(StorageUser("u"), view)
 
 
 def test_refusals(store: UserStore) -> None:

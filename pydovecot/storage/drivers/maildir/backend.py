@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pydovecot.base.dotlock import TIMEOUT_SECS
 from pydovecot.base.rawname import raw, shown
 from pydovecot.index.database import MEMORY, Database
 from pydovecot.index.mailbox import MailboxIndex
@@ -15,7 +16,7 @@ from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
 from pydovecot.storage.drivers.maildir import quota
-from pydovecot.storage.drivers.maildir.disk import NFS_TICK_NS, TICK_NS
+from pydovecot.storage.drivers.maildir.disk import NEVER_NS, NFS_TICK_NS, OWN_NS, TICK_NS
 from pydovecot.storage.drivers.maildir.filename import Generator
 from pydovecot.storage.drivers.maildir.folder import MaildirFolder
 from pydovecot.storage.drivers.maildir.layout import FsLayout, Layout, MaildirPlusPlus
@@ -49,6 +50,8 @@ class MaildirBackend:
         self.fsync, self.fsync_always = mail.mail_fsync != "never", mail.mail_fsync == "always"
         self.trust_sizes = not maildir.maildir_broken_filename_sizes
         self.hardlinks = maildir.maildir_copy_with_hardlinks
+        self.own_ns = NEVER_NS if maildir.maildir_very_dirty_syncs else OWN_NS
+        self.lock_secs = min(mail.mail_max_lock_timeout or TIMEOUT_SECS, TIMEOUT_SECS)
         self.tick = NFS_TICK_NS if mail.mail_nfs_storage else TICK_NS
         self._crlf, self._tmp_interval = mail.mail_save_crlf, mail.mail_temp_scan_interval
         self._resolve, self._location = resolve, location

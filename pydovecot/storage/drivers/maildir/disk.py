@@ -15,6 +15,7 @@ from pydovecot.storage.drivers.maildir.uidlist import Stamp
 TICK_NS: Final = 100_000_000  # file systems keep time in ticks of at most 10 ms; a margin
 NFS_TICK_NS: Final = 2_000_000_000
 OWN_NS: Final = 10_000_000_000  # how long our own changes are believed to be the only ones
+NEVER_NS: Final = 1 << 62  # maildir_very_dirty_syncs: until somebody else changes something
 
 
 @dataclass(slots=True)

@@ -40,6 +40,8 @@ class Host(Protocol):
     trust_sizes: bool
     hardlinks: bool
     tick: int
+    own_ns: int
+    lock_secs: int
     control_root: str
 
     def count_quota(self, octets: int, messages: int) -> None: ...
@@ -63,7 +65,9 @@ class MaildirPlace:
     @contextmanager
     def uidlist_lock(self) -> Iterator[bool]:
         """dovecot-uidlist.lock. False: the mailbox is read-only for us and goes without."""
-        lock = Dotlock(self.uidlist_path, mode=self.host.permissions.file_mode or 0o600)
+        lock = Dotlock(
+            self.uidlist_path, timeout=self.host.lock_secs, mode=self.host.permissions.file_mode or 0o600
+        )
         try:
             lock.acquire()
         except LockTimeout as exc:

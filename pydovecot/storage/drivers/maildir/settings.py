@@ -11,5 +11,5 @@ class MaildirSettings(Settings):
     )
     maildir_copy_with_hardlinks = boolean(True, doc="Copy messages by hard links.")
     maildir_very_dirty_syncs = boolean(
-        False, doc="Do not look at cur/ again when only our own changes are known.", since="2.0"
+        False, doc="Believe for long that changes of ours in cur/ were the only ones.", since="2.0"
     )

@@ -13,7 +13,7 @@ from pydovecot.base.rawname import shown_all
 from pydovecot.index.mailbox import UID_MASK, Header
 from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering
-from pydovecot.storage.drivers.maildir.disk import OWN_NS, DiskState, Times, changed
+from pydovecot.storage.drivers.maildir.disk import DiskState, Times, changed
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 
 FEW: Final = 500  # rows that are looked up by their name one by one instead of all at once
@@ -69,7 +69,7 @@ def _worth_it(place: MaildirPlace, times: Times, header: Header, take_new: bool)
         or changed(times.cur, state.cur_time, state.cur_at, now, tick)
         or place.uidlist_stamp() != state.uidlist
         or (take_new and state.in_new > 0)
-        or (state.own_at != 0 and now - state.own_at > OWN_NS)
+        or (state.own_at != 0 and now - state.own_at > place.host.own_ns)
         or not header.uidvalidity
     )
 
@@ -148,7 +148,7 @@ class _Sync:
     def _cur_changed(self, cur: int, tick: int) -> bool:
         state = self._state
         return changed(cur, state.cur_time, state.cur_at, self._now, tick) or (
-            state.own_at != 0 and self._now - state.own_at > OWN_NS
+            state.own_at != 0 and self._now - state.own_at > self._place.host.own_ns
         )
 
     # -- differences ---------------------------------------------------------------------------------------

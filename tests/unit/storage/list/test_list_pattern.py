@@ -34,7 +34,7 @@ def test_same_as_the_definition(pattern: str, name: str, separator: str) -> None
 @given(patterns, names, names, st.sampled_from("./"))
 def test_branches_with_matches_are_looked_into(pattern: str, parent: str, child: str, separator: str) -> None:
     matcher = Matcher([pattern], separator)
-    if matcher.matches(parent + separator + child):
+    if child and matcher.matches(parent + separator + child):
         assert matcher.may_match_below(parent)
 
 
