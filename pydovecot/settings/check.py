@@ -25,6 +25,24 @@ _SERVICE_TYPES: Final = frozenset({"", "log", "config", "anvil", "login", "start
 
 Finding = tuple[str, Value | None]
 
+_LOCATION_KEY: Final = re.compile(r":([A-Z0-9-]+)(?==|:|$)")
+# Keys of mail_location that are taken and do nothing here.
+LOCATION_KEYS_WITHOUT_EFFECT: Final = frozenset(
+    [
+        "INDEXPVT",
+        "INDEXCACHE",
+        "FULLDIRNAME",
+        "ALT",
+        "ALTNOCHECK",
+        "LISTINDEX",
+        "ITERINDEX",
+        "VOLATILEDIR",
+        "BROKENCHAR",
+        "NO-NOSELECT",
+        "NO-FS-VALIDATION",
+    ]
+)
+
 
 def errors_of(tree: Tree) -> list[Problem]:
     """All errors of the configuration as a whole, and of its filter blocks. No doubles."""
@@ -99,6 +117,9 @@ def _drivers(root: Section, drivers: frozenset[str]) -> Iterator[str]:
         driver, colon, _ = value.text.partition(":")
         if colon and drivers and driver not in drivers and "%" not in driver:
             yield f"{value.file} line {value.line}: mail storage driver {driver} is not implemented"
+        for key in sorted(set(_LOCATION_KEY.findall(value.text)) & LOCATION_KEYS_WITHOUT_EFFECT):
+            at = f"{value.file} line {value.line}"
+            yield f"{at}: mail location key {key} is not implemented, it has no effect"
 
 
 def _auth_in_protocols(tree: Tree) -> Iterator[str]:

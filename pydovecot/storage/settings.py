@@ -35,8 +35,6 @@ class MailboxSettings(Settings):
     name = string("", doc="Name of the mailbox; empty: the section's name.", since="2.2")
     auto = enum("no", "no:create:subscribe", doc="Make (and subscribe) the mailbox when it is missing.")
     special_use = strlist("", doc=r"Special use attributes: \Trash \Sent.")
-    driver = string("", doc="Storage driver of this one mailbox.", since="2.2")
-    comment = string("", doc="/private/comment in METADATA when the user set none.", since="2.2")
     autoexpunge = time("0", doc="Messages saved longer ago are removed at logout; 0: never.", since="2.2.20")
     autoexpunge_max_mails = uint(0, doc="Oldest ones above this number are removed.", since="2.2.25")
 

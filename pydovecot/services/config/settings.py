@@ -39,7 +39,6 @@ class MasterSettings(Settings):
         "TZ CORE_OUTOFMEM CORE_ERROR LISTEN_PID LISTEN_FDS NOTIFY_SOCKET",
         doc="Variables of the environment that children keep.",
     )
-    version_ignore = boolean(False, doc="Talk to processes of another version.", hidden=True)
 
 
 class LogSettings(Settings):
