@@ -5,6 +5,7 @@
 --quick               small mailbox, few repetitions: shows that it works, proves nothing
 --corpus FOLDER       real messages instead of generated ones
 --server ours         one server only
+--conf FILE           more dovecot.conf for both servers, such as tests/bench/fast-login.conf
 """
 
 import argparse
@@ -57,13 +58,13 @@ class Table:
         return f"{last / first:.2f}" if len(self._names) > 1 and first else "-"
 
 
-def start(name: str) -> Measured:
+def start(name: str, conf: str) -> Measured:
     """A fresh server; mail_max_userip_connections and limits as in the tests."""
     if name == "dovecot":
-        return DovecotInstance().start()
+        return DovecotInstance(conf).start()
     from tests.support.cluster import Cluster
 
-    cluster: Measured = Cluster("").start()
+    cluster: Measured = Cluster(conf).start()
     return cluster
 
 
@@ -74,6 +75,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--corpus", type=Path, help="a folder of messages, one a file")
     parser.add_argument("--server", choices=("both", "ours", "dovecot"), default="both")
+    parser.add_argument("--conf", type=Path, help="more dovecot.conf, for both servers")
     parser.add_argument("--list", action="store_true", help="name the workloads")
     return parser.parse_args(argv)
 
@@ -100,12 +102,15 @@ def main(argv: Sequence[str]) -> int:
     root.chmod(0o755)
     library = Library(root, options.corpus)
     try:
-        return run(names, only, library, messages, QUICK_SCALE if options.quick else 1.0)
+        conf = options.conf.read_text() if options.conf else ""
+        return run(names, only, library, messages, QUICK_SCALE if options.quick else 1.0, conf)
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def run(names: Sequence[str], only: Sequence[str], library: Library, messages: int, scale: float) -> int:
+def run(
+    names: Sequence[str], only: Sequence[str], library: Library, messages: int, scale: float, conf: str
+) -> int:
     """Each workload on each server in turn, so that a busy machine hits both alike."""
     table = Table(names)
     servers: list[Measured] = []
@@ -113,7 +118,7 @@ def run(names: Sequence[str], only: Sequence[str], library: Library, messages: i
     failed = False
     try:
         for name in names:
-            servers.append(start(name))
+            servers.append(start(name, conf))
             benches.append(_bench(name, servers[-1], library, messages, scale, table))
         for workload in only:
             for name, bench in zip(names, benches, strict=True):
