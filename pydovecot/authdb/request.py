@@ -124,6 +124,12 @@ class AuthRequest:
             return template
         return expand.expand(template, RequestTable(self), self._functions())
 
+    def expand_path(self, template: str) -> str:
+        """As `expand`, for a path: what a client sent never leads into another folder."""
+        if "%" not in template:
+            return template
+        return expand.expand(template, _PathTable(self), self._functions())
+
     def _functions(self) -> Mapping[str, Callable[[str], str | None]]:
         userdb = self.userdb
         return {"passdb": self.extra.get, "userdb": userdb.get if userdb is not None else _nothing}
@@ -197,3 +203,13 @@ class RequestTable(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(_VARIABLES)
+
+
+class _PathTable(RequestTable):
+    """Values cut at their first slash, as Dovecot does; `.` and `..` stay no folders either."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> str:
+        value = super().__getitem__(name).partition("/")[0]
+        return "_" if value in (".", "..") else value

@@ -29,7 +29,7 @@ class PasswdFilePassdb:
 
     def lookup(self, request: AuthRequest, log: DbLog) -> Result:
         name = request.expand(self._args.username_format)
-        path = request.expand(self._args.path)
+        path = request.expand_path(self._args.path)
         if log.rules.debug:
             log.debug(request, f"lookup: user={name} file={path}")
         try:

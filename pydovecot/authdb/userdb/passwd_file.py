@@ -30,7 +30,7 @@ class PasswdFileUserdb:
 
     def lookup(self, request: AuthRequest, log: DbLog) -> UserResult:
         name = request.expand(self._args.username_format)
-        path = request.expand(self._args.path)
+        path = request.expand_path(self._args.path)
         if log.rules.debug:
             log.debug(request, f"lookup: user={name} file={path}")
         try:
