@@ -1,6 +1,6 @@
 """One regression test for each class of known Dovecot vulnerability.
 
-Where a test elsewhere already holds the class, ELSEWHERE names it, and a test here holds that it is still there.
+Where a test elsewhere already holds the class, ELSEWHERE names it; that it is still there is held here.
 Classes that only memory-unsafe code can have (CVE-2019-7524, CVE-2017-14461) are left to the property tests,
 which take any bytes; those of parts that do not exist yet (OTP, JWT, hibernation, LDAP, SQL) come with these.
 """
