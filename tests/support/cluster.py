@@ -90,7 +90,7 @@ class Cluster:
         with (self.place.root / "stderr").open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*python, "-m", "pydovecot.cli.pydovecot", "-F", "-c", str(self.conf)],
-                cwd=REPOSITORY,
+                cwd=REPOSITORY if self._user is None else "/",
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
                 env={**os.environ, **more, **(env or {})},
