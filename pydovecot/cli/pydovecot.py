@@ -151,40 +151,36 @@ def _serve(arguments: Arguments) -> int:
     return Master(options).run()
 
 
-def _running(config_file: str) -> int | None:
-    """Pid of the master that runs with this configuration; complains if there is none."""
+def _signal(config_file: str, number: signal.Signals, *, open_files: bool) -> tuple[int, int]:
+    """Send a signal to the master that runs with this configuration: exit status and its pid.
+
+    `open_files` False: certificates that are gone are no reason to leave it running.
+    """
     from pydovecot.services.config.load import load
     from pydovecot.services.master import rundir
 
-    base_dir = load(config_file).base_dir
-    pid = rundir.running_pid(base_dir)
-    if pid is None:
-        print(f"Fatal: Dovecot is not running (read from {base_dir}/master.pid)", file=sys.stderr)
-    return pid
-
-
-def _reload(config_file: str) -> int:
     try:
-        pid = _running(config_file)
+        base_dir = load(config_file, open_files=open_files).base_dir
     except ConfigError as exc:
         # The running server keeps its configuration; say what is wrong with the file here and now.
         complain(exc.lines, sys.stderr)
-        return FATAL
+        return FATAL, 0
+    pid = rundir.running_pid(base_dir)
     if pid is None:
-        return NOT_RUNNING
-    os.kill(pid, signal.SIGHUP)
-    return 0
+        print(f"Fatal: Dovecot is not running (read from {base_dir}/master.pid)", file=sys.stderr)
+        return NOT_RUNNING, 0
+    os.kill(pid, number)
+    return 0, pid
+
+
+def _reload(config_file: str) -> int:
+    return _signal(config_file, signal.SIGHUP, open_files=True)[0]
 
 
 def _stop(config_file: str) -> int:
-    try:
-        pid = _running(config_file)
-    except ConfigError as exc:
-        complain(exc.lines, sys.stderr)
-        return FATAL
-    if pid is None:
-        return NOT_RUNNING
-    os.kill(pid, signal.SIGTERM)
+    status, pid = _signal(config_file, signal.SIGTERM, open_files=False)
+    if status:
+        return status
     end = time.monotonic() + STOP_SECS
     while time.monotonic() < end:
         try:

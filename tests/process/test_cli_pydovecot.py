@@ -2,6 +2,8 @@
 
 import imaplib
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,4 +101,22 @@ def test_daemon(place: ServerDir) -> None:
         assert client.noop()[0] == "OK"
     assert command("-c", conf, "stop").returncode == 0
     assert not Path(f"/proc/{pid}").exists()
+    assert not (place.run / "master.pid").exists()
+
+
+def test_stop_without_the_certificate(place: ServerDir) -> None:
+    conf = place.root / "dovecot.conf"
+    text = conf.read_text()
+    used = re.search(r"ssl_cert = <(\S+)", text)
+    assert used is not None
+    own = place.root / "own.pem"
+    shutil.copy(used[1], own)
+    conf.write_text(text.replace(f"ssl_cert = <{used[1]}", f"ssl_cert = <{own}"))
+    assert command("-c", str(conf)).returncode == 0
+    wait_until(lambda: (place.run / "master.pid").exists(), "the daemon")
+    own.unlink()
+    reload = command("-c", str(conf), "reload")
+    assert reload.returncode == 89
+    assert f"ssl_cert: Can't open file {own}" in reload.stderr
+    assert command("-c", str(conf), "stop").returncode == 0
     assert not (place.run / "master.pid").exists()
