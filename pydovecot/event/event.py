@@ -38,11 +38,6 @@ class Event:
         wanted = self._debug if debug is None else debug
         return Event(self._sink, self.prefix + prefix, {**self.fields, **fields}, debug=wanted)
 
-    @property
-    def debug_enabled(self) -> bool:
-        """True when debug lines are wanted; ask before building a costly text."""
-        return self._debug
-
     def debug(self, text: str, **fields: object) -> None:
         """Log only when debugging is on."""
         if self._debug:

@@ -207,10 +207,6 @@ class Connection:
     # --- for the process -------------------------------------------------------------------------------
 
     @property
-    def is_tls(self) -> bool:
-        return self._stream is not None
-
-    @property
     def is_proxying(self) -> bool:
         return self._proxy is not None
 

@@ -113,11 +113,6 @@ class Part:
         self.head: Head | None = None
 
     @property
-    def header_size(self) -> int:
-        """Octets of the header as stored, its empty line included."""
-        return self.body - self.start
-
-    @property
     def body_size(self) -> int:
         """Octets of the body as stored."""
         return self.end - self.body

@@ -84,9 +84,6 @@ class TlsConfig:
         return "TlsConfig(<hidden>)"
 
 
-ServerName = Callable[[str], "SSL.Context | None"]
-
-
 def make_context(
     config: TlsConfig, by_name: Callable[[SSL.Connection], None] | None = None
 ) -> tuple[SSL.Context, list[str]]:

@@ -74,13 +74,6 @@ class Namespaces:
                     return entry, entry.parts(form[len(entry.prefix) :])
         raise UserError(Code.NONEXISTENT, NONEXISTENT_NAMESPACE.format(self._inbox.prefix))
 
-    def prefix_owner(self, name: str) -> NamespaceEntry | None:
-        """The namespace whose prefix (without its last separator) is `name`."""
-        for entry in self.entries:
-            if entry.prefix and entry.prefix.removesuffix(entry.separator) == name:
-                return entry
-        return None
-
     def _without_alias(self, name: str) -> str:
         """The name in the namespace that an alias_for means."""
         for entry in self._by_prefix:

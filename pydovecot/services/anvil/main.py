@@ -24,7 +24,6 @@ from pydovecot.services.anvil.penalty import Penalties
 from pydovecot.services.anvil.protocol import Anvil
 
 MASTER_PIPE = "master-pipe"  # listener names of kind "pipe", given by the master
-SHARED_PIPE = "shared-pipe"
 
 
 @dataclass(slots=True)
