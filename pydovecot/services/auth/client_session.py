@@ -9,18 +9,15 @@ from collections.abc import Callable
 
 from pydovecot.authdb.request import sanitize
 from pydovecot.base import tabescape
-from pydovecot.proto.auth.lines import CLIENT_MAJOR, COOKIE_BYTES, MAX_LINE_BYTES, BadLine, LineBuffer
+from pydovecot.proto.auth.lines import CLIENT_MAJOR, COOKIE_BYTES, MAX_LINE_BYTES, BadLine
 from pydovecot.services.auth.handler import RequestHandler
 from pydovecot.services.auth.server import AuthServer, hide
+from pydovecot.services.auth.session import PeerGone, Session
 
 MAX_LOGGED_LINE = 80
 
 
-class ClientGone(Exception):
-    """The connection has to be closed; the text goes to the log."""
-
-
-class ClientSession:
+class ClientSession(Session):
     """`login` connections may hand their users over to mail processes; others only ask yes or no.
 
     `token` connections may only use DOVECOT-TOKEN, which is not offered yet: they are greeted, and refused.
@@ -36,40 +33,18 @@ class ClientSession:
         token: bool = False,
         is_dead: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._server, self._write, self._close = server, write, close
+        super().__init__(server, write, close, MAX_LINE_BYTES)
         self.login, self.is_dead = login, is_dead
-        self._lines = LineBuffer(MAX_LINE_BYTES)
         self._version_seen = self._ready = False
         self.pid = 0
         self.cookie = server.world.random(COOKIE_BYTES)
         self.connect_uid = server.next_connect_uid()
         self.handler = RequestHandler(server, self._reply, self.connect_uid, auth_only=not login, token=token)
         self._token = token
-        self._out: list[str] | None = None
-        self.closed = False
 
     def hello(self) -> bytes:
         """What the client gets before it says anything."""
         return self._server.client_hello(self.connect_uid, self.cookie, token=self._token)
-
-    def feed(self, data: bytes) -> None:
-        """Take what the client sent. All answers that are ready at once go out in one write."""
-        self._out = []
-        try:
-            for line in self._lines.feed(data):
-                if self.closed:
-                    break
-                self._line(line)
-        except BadLine:
-            self._break(f"BUG: Auth client {self.pid} sent us more than {MAX_LINE_BYTES} bytes")
-        except ClientGone as exc:
-            self._break(str(exc))
-        finally:
-            out, self._out = self._out, None
-            if out:
-                self._write("".join(out).encode("utf-8", "surrogateescape"))
-        if self.closed:
-            self._close()
 
     def gone(self) -> None:
         """The connection is closed: forget everything."""
@@ -91,15 +66,13 @@ class ClientSession:
         self._server.event.error(text)
         self.closed = True
 
+    def _who(self) -> str:
+        return f"Auth client {self.pid}"
+
     def _reply(self, text: str) -> None:
-        if self.closed:
-            return
-        if self._server.debug:
+        if not self.closed and self._server.debug:
             self._server.event.debug(f"client passdb out: {text.rstrip(chr(10))}")
-        if self._out is not None:
-            self._out.append(text)
-        else:
-            self._write(text.encode("utf-8", "surrogateescape"))
+        super()._reply(text)
 
     def _line(self, line: bytes) -> None:
         if not self._ready:
@@ -117,26 +90,26 @@ class ClientSession:
                 self.handler.cancel(rest)
             else:
                 shown = _shown(line)
-                raise ClientGone(f"BUG: Authentication client sent unknown command: {shown}")
+                raise PeerGone(f"BUG: Authentication client sent unknown command: {shown}")
         except BadLine as exc:
-            raise ClientGone(f"BUG: {exc}") from exc
+            raise PeerGone(f"BUG: {exc}") from exc
 
     def _handshake(self, line: bytes) -> None:
         fields = tabescape.split_text(line)
         if not self._version_seen:
             if fields[0] != "VERSION" or len(fields) < 3 or not (_digits(fields[1]) and _digits(fields[2])):
-                raise ClientGone(f"Authentication client sent invalid VERSION line: {_shown(line)}")
+                raise PeerGone(f"Authentication client sent invalid VERSION line: {_shown(line)}")
             if int(fields[1]) != CLIENT_MAJOR:
-                raise ClientGone(
+                raise PeerGone(
                     "Authentication client not compatible with this server (mixed old and new binaries?)"
                 )
             self._version_seen = True
             self.handler.client_minor = int(fields[2])
             return
         if fields[0] != "CPID" or len(fields) < 2:
-            raise ClientGone(f"BUG: Authentication client sent unknown handshake command: {_shown(line)}")
+            raise PeerGone(f"BUG: Authentication client sent unknown handshake command: {_shown(line)}")
         if len(fields) > 2 or not _digits(fields[1]) or not 0 < int(fields[1]) < 2**31:
-            raise ClientGone("BUG: Authentication client said it's PID 0")
+            raise PeerGone("BUG: Authentication client said it's PID 0")
         self.pid = int(fields[1])
         if self.login:
             self._register()
@@ -149,7 +122,7 @@ class ClientSession:
         if old is not None and not old.closed:
             # It may have reconnected before we noticed that its old connection is dead.
             if not old.is_dead():
-                raise ClientGone(f"BUG: Authentication client gave a PID {self.pid} of existing connection")
+                raise PeerGone(f"BUG: Authentication client gave a PID {self.pid} of existing connection")
             old.gone()
         self._server.login_sessions[self.pid] = self
 

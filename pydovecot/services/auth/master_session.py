@@ -12,19 +12,16 @@ from pydovecot.authdb.request import AuthRequest, sanitize
 from pydovecot.authdb.result import Result, UserResult
 from pydovecot.authdb.steps import Blocking
 from pydovecot.base import tabescape
-from pydovecot.proto.auth.lines import COOKIE_BYTES, MASTER_MAJOR, BadLine, LineBuffer
+from pydovecot.proto.auth.lines import COOKIE_BYTES, MASTER_MAJOR
 from pydovecot.services.auth.handler import MAX_ID, Pending
 from pydovecot.services.auth.server import AuthServer, hide
+from pydovecot.services.auth.session import PeerGone, Session
 
 MAX_LINE_BYTES: Final = 1024  # Dovecot: MASTER_MAX_LINE
 MAX_OUTSTANDING: Final = 1000  # lookups of one connection that wait for workers
 MAX_LOGGED_LINE: Final = 80
 
 Lookup = Generator[Blocking, Any, str]
-
-
-class MasterGone(Exception):
-    """The connection has to be closed; the text goes to the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class Peer:
     restricted: bool = False
 
 
-class MasterSession:
+class MasterSession(Session):
     """`userdb_only` for auth-userdb; `path` is the socket, for log lines."""
 
     def __init__(
@@ -50,35 +47,14 @@ class MasterSession:
         path: str,
         peer: Peer,
     ) -> None:
-        self._server, self._write, self._close = server, write, close
+        super().__init__(server, write, close, MAX_LINE_BYTES)
         self._userdb_only, self._path, self._peer = userdb_only, path, peer
-        self._lines = LineBuffer(MAX_LINE_BYTES)
-        self._version_seen = self.closed = False
-        self._out: list[str] | None = None
+        self._version_seen = False
         self._outstanding = 0
 
     def hello(self) -> bytes:
         """What a client gets before it says anything."""
         return self._server.master_hello
-
-    def feed(self, data: bytes) -> None:
-        """Take what the client sent. All answers that are ready at once go out in one write."""
-        self._out = []
-        try:
-            for line in self._lines.feed(data):
-                if self.closed:
-                    break
-                self._line(line)
-        except BadLine:
-            self._break(f"BUG: Master sent us more than {MAX_LINE_BYTES} bytes")
-        except MasterGone as exc:
-            self._break(str(exc))
-        finally:
-            out, self._out = self._out, None
-            if out:
-                self._write("".join(out).encode("utf-8", "surrogateescape"))
-        if self.closed:
-            self._close()
 
     def gone(self) -> None:
         """The connection is closed."""
@@ -88,19 +64,14 @@ class MasterSession:
         self._server.event.error(f"auth-master client: {text}")
         self.closed = True
 
-    def _reply(self, text: str) -> None:
-        if self.closed:
-            return
-        if self._out is not None:
-            self._out.append(text)
-        else:
-            self._write(text.encode("utf-8", "surrogateescape"))
+    def _who(self) -> str:
+        return "Master"
 
     def _line(self, line: bytes) -> None:
         fields = tabescape.split_text(line)
         if not self._version_seen:
             if fields[0] != "VERSION" or fields[1:2] != [str(MASTER_MAJOR)]:
-                raise MasterGone("Master not compatible with this server (mixed old and new binaries?)")
+                raise PeerGone("Master not compatible with this server (mixed old and new binaries?)")
             self._version_seen = True
             return
         if self._server.debug:
@@ -113,7 +84,7 @@ class MasterSession:
         elif command == "LIST":
             self._list(args)
         elif command == "CPID":
-            raise MasterGone("Authentication client trying to connect to master socket")
+            raise PeerGone("Authentication client trying to connect to master socket")
         elif command == "REQUEST" and not self._userdb_only:
             self._request(args)
         elif command == "CACHE-FLUSH" and not self._userdb_only:
@@ -121,7 +92,7 @@ class MasterSession:
         else:
             shown = sanitize(hide(line.decode("utf-8", "replace")), MAX_LOGGED_LINE)
             kind = "userdb" if self._userdb_only else "master"
-            raise MasterGone(f"BUG: Unknown command in {kind} socket: {shown}")
+            raise PeerGone(f"BUG: Unknown command in {kind} socket: {shown}")
 
     # -- lookups
 
@@ -178,14 +149,14 @@ class MasterSession:
 
     def _lookup_args(self, command: str, args: list[str]) -> tuple[int, AuthRequest]:
         if len(args) < 2:
-            raise MasterGone(f"BUG: Master sent broken {command}")
+            raise PeerGone(f"BUG: Master sent broken {command}")
         number = self._number(args[:1], command)
         request = AuthRequest()
         for arg in args[2:]:
             name, _, value = arg.partition("=")
             request.set_parameter(name, value)
         if not request.service:
-            raise MasterGone(f"BUG: Master sent {command} request without service")
+            raise PeerGone(f"BUG: Master sent {command} request without service")
         error = self._server.database.names.set_user(request, args[1])
         if error is not None:
             if self._server.database.rules.verbose:
@@ -198,7 +169,7 @@ class MasterSession:
             self._reply(f"NOTFOUND\t{number}\n")
             return
         if self._outstanding >= MAX_OUTSTANDING:
-            raise MasterGone(f"Master sent more than {MAX_OUTSTANDING} requests at once")
+            raise PeerGone(f"Master sent more than {MAX_OUTSTANDING} requests at once")
         self._outstanding += 1
         self._advance(number, steps, None, what)
 
@@ -223,13 +194,13 @@ class MasterSession:
     def _request(self, args: list[str]) -> None:
         """REQUEST <id> <client pid> <client's request id> <cookie> [session_pid= request_auth_token]."""
         if len(args) < 4:
-            raise MasterGone("BUG: Master sent broken REQUEST")
+            raise PeerGone("BUG: Master sent broken REQUEST")
         number = self._number(args[:1], "REQUEST")
         client_pid, client_id = self._number(args[1:2], "REQUEST"), self._number(args[2:3], "REQUEST")
         try:
             cookie = bytes.fromhex(args[3])
         except ValueError:
-            raise MasterGone("BUG: Master sent broken REQUEST cookie") from None
+            raise PeerGone("BUG: Master sent broken REQUEST cookie") from None
         session = self._server.login_sessions.get(client_pid)
         error = ""
         pending: Pending | None = None
@@ -298,7 +269,7 @@ class MasterSession:
 
     def _flush(self, args: list[str]) -> None:
         if not args:
-            raise MasterGone("BUG: doveadm sent broken CACHE-FLUSH")
+            raise PeerGone("BUG: doveadm sent broken CACHE-FLUSH")
         names = self._server.database.names
         users = set()
         for text in args[1:]:
@@ -328,5 +299,5 @@ class MasterSession:
     def _number(self, args: list[str], command: str) -> int:
         text = args[0] if args else ""
         if not (text.isascii() and text.isdigit()) or len(text) > 10 or int(text) > MAX_ID:
-            raise MasterGone(f"BUG: Master sent broken {command}")
+            raise PeerGone(f"BUG: Master sent broken {command}")
         return int(text)
