@@ -11,6 +11,7 @@ class AuthSettings(Settings):
     """Global settings that begin with auth_, and the few others that auth looks at."""
 
     auth_mechanisms = string("plain", doc="SASL mechanisms that clients may use, blank separated.")
+    auth_realms = string("", doc="Realms that DIGEST-MD5 offers, blank separated.")
     auth_default_realm = string("", doc="Realm (domain) for user names without one.")
     auth_cache_size = size("0", doc="Memory for cached passdb and userdb answers; 0 turns the cache off.")
     auth_cache_ttl = time("1 hours", doc="How long an answer may be used again.")

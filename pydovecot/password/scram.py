@@ -28,8 +28,13 @@ def derive(digest: str, plaintext: bytes, salt: bytes, rounds: int) -> ScramKeys
     """RFC 5802 3: SaltedPassword, ClientKey, StoredKey, ServerKey."""
     salted = hashlib.pbkdf2_hmac(digest, plaintext, salt, rounds)
     client_key = hmac.digest(salted, b"Client Key", digest)
-    stored = hashlib.new(digest, client_key, usedforsecurity=True).digest()
-    return ScramKeys(rounds, salt, stored, hmac.digest(salted, b"Server Key", digest))
+    server_key = hmac.digest(salted, b"Server Key", digest)
+    return ScramKeys(rounds, salt, stored_key_of(digest, client_key), server_key)
+
+
+def stored_key_of(digest: str, client_key: bytes) -> bytes:
+    """RFC 5802 3: StoredKey = H(ClientKey)."""
+    return hashlib.new(digest, client_key, usedforsecurity=True).digest()
 
 
 def parse(name: str, raw: bytes) -> ScramKeys:

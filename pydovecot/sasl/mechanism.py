@@ -34,6 +34,13 @@ class SetUser:
 
 
 @dataclass(frozen=True, slots=True)
+class SetCertificateUser:
+    """The client is whom its TLS certificate names; `authzid` as in SetUser. Gives True if accepted."""
+
+    authzid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyPlain:
     """Ask the passdbs about a password. Gives True if it is right."""
 
@@ -54,7 +61,7 @@ class BecomeAnonymous:
     trace: str
 
 
-Step = Challenge | SetUser | VerifyPlain | WantCredentials | BecomeAnonymous
+Step = Challenge | SetUser | SetCertificateUser | VerifyPlain | WantCredentials | BecomeAnonymous
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ class SaslContext:
     start_time: int  # of this auth process
     now: Callable[[], float]
     random: Callable[[int], bytes]
+    realms: tuple[str, ...] = ()  # auth_realms
 
 
 Outcome = Success | Failure

@@ -16,6 +16,7 @@ from pydovecot.sasl.mechanism import (
     Mechanism,
     Outcome,
     SaslContext,
+    SetCertificateUser,
     SetUser,
     Step,
     VerifyPlain,
@@ -51,7 +52,9 @@ class Authentication:
     def _answer(self, step: Step) -> Steps[Any]:
         request, database = self.request, self.database
         if isinstance(step, SetUser):
-            return self._set_user(step)
+            return self._set_user(step.user, step.authzid)
+        if isinstance(step, SetCertificateUser):
+            return self._set_certificate_user(step.authzid)
         if isinstance(step, VerifyPlain):
             self.result = yield from database.passdbs.verify(request, step.password)
             return self.result is Result.OK
@@ -65,10 +68,17 @@ class Authentication:
         self.result = Result.OK
         return True
 
-    def _set_user(self, step: SetUser) -> bool:
-        error = self.database.names.set_user(self.request, step.user)
-        if error is None and step.authzid:
-            error = self.database.names.set_login_user(self.request, step.authzid)
+    def _set_certificate_user(self, authzid: str) -> bool:
+        """RFC 4422 A.2; auth_ssl_username_from_cert says whether certificates name users."""
+        if not self.request.cert_username or not self.database.names.cert_username:
+            self.log.info(self.request, "username not known")
+            return False
+        return self._set_user(self.request.cert_username, authzid)
+
+    def _set_user(self, user: str, authzid: str) -> bool:
+        error = self.database.names.set_user(self.request, user)
+        if error is None and authzid:
+            error = self.database.names.set_login_user(self.request, authzid)
         if error is not None:
             self.log.info(self.request, error)
         return error is None

@@ -60,8 +60,9 @@ class RequestHandler:
         self._pending: dict[int, Pending] = {}
         world = server.world
         self._context = SaslContext(
-            world.hostname, world.pid, connect_uid, world.start_time, world.now, world.random
-        )
+            world.hostname, world.pid, connect_uid, world.start_time, world.now, world.random,
+            tuple(server.database.settings.auth_realms.split()),
+        )  # fmt: skip
         self._client_pid = 0
         self.client_minor = EMPTY_RESPONSE_MINOR
 
