@@ -32,8 +32,11 @@ _SIMPLE: Final = re.compile(
 )
 
 
-def parse(value: bytes) -> list[Address]:
-    """All addresses of a header value, in order; broken ones with placeholders, never an exception."""
+def parse(value: bytes, limit: int | None = None) -> list[Address]:
+    """The addresses of a header value, in order; broken ones with placeholders, never an exception.
+
+    Not more than `limit` of them (a group and its end count too).
+    """
     result: list[Address] = []
     pos = 0
     while (found := _SIMPLE.match(value, pos)) is not None:
@@ -41,9 +44,20 @@ def parse(value: bytes) -> list[Address]:
         result.append(Address(quoted or words or None, None, mailbox, domain))
         pos = found.end()
         if not comma:
-            return result
-    _Parser(value, pos, result).parse_list()
-    return result
+            return result if limit is None else result[:limit]
+    _Parser(value, pos, result).parse_list(limit)
+    return result if limit is None else result[:limit]
+
+
+def first(value: bytes) -> Address | None:
+    """The first address of a header value, without a look at those behind it."""
+    found = _SIMPLE.match(value)
+    if found is not None:
+        quoted, words, _, mailbox, domain, _ = found.groups()
+        return Address(quoted or words or None, None, mailbox, domain)
+    result: list[Address] = []
+    _Parser(value, 0, result).parse_list(enough=1)
+    return result[0] if result else None
 
 
 class _Parser:
@@ -74,8 +88,8 @@ class _Parser:
             self.domain = MISSING_DOMAIN
         self._add()
 
-    def parse_list(self) -> None:
-        """address-list, comma separated, up to the end or to what cannot be understood."""
+    def parse_list(self, enough: int | None = None) -> None:
+        """address-list, comma separated, up to `enough`, the end, or to what cannot be understood."""
         scanner = self.scanner
         if (ret := scanner.skip_ws()) <= 0:
             if ret < 0 and self.result:
@@ -83,6 +97,8 @@ class _Parser:
             return
         while True:
             if self._address() == 0 or not scanner.peek(b","):
+                return
+            if enough is not None and len(self.result) >= enough:
                 return
             scanner.pos += 1
             if (ret := scanner.skip_ws()) <= 0:

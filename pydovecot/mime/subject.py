@@ -8,6 +8,7 @@ from pydovecot.mime import words
 MAX_SUBJECT: Final = 8192  # characters; nothing behind them tells subjects apart
 
 _BLANKS: Final = re.compile(r"[ \t\r\n]+")
+_TO_PACK: Final = re.compile(r"[\t\r\n]| [ \t]")
 _BLOB: Final = re.compile(r"\[[^\[\]]*\] ?")
 _LEADER: Final = re.compile(r" ?(?:\[[^\[\]]*\] ?)*(?:RE|FWD|FW) ?(?:\[[^\[\]]*\] ?)?:")
 _BRACKETED: Final = "[FWD:"
@@ -22,13 +23,17 @@ class BaseSubject(NamedTuple):
 
 def base(value: bytes) -> BaseSubject:
     """The base subject of a Subject field's value (folded or not)."""
-    text = _BLANKS.sub(" ", words.normalised(value)[:MAX_SUBJECT])
+    text = words.normalised(value)[:MAX_SUBJECT]
+    if (found := _TO_PACK.search(text)) is not None:
+        # A blank right before the first line end stays beside the line end's own, as in Dovecot.
+        at = found.start()
+        text = text[:at] + _BLANKS.sub(" ", text[at:])
     is_reply = False
     while True:
-        text, found = _without_trailers(text)
-        is_reply |= found
-        text, found = _without_leaders(text)
-        is_reply |= found
+        text, replied = _without_trailers(text)
+        is_reply |= replied
+        text, replied = _without_leaders(text)
+        is_reply |= replied
         if not (text.startswith(_BRACKETED) and text.endswith("]")):
             return BaseSubject(text, is_reply)
         text = text[len(_BRACKETED) : -1]
