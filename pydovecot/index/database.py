@@ -25,7 +25,6 @@ class Database:
         self.path = path
         self._mode, self._gid = mode, gid
         self._depth = 0
-        self._wake = False
         self._connection = self._open()
         self._inode = self._current_inode()
 
@@ -166,21 +165,6 @@ class Database:
             raise
         finally:
             self._depth = 0
-            wake, self._wake = self._wake, False
-        if wake:
-            self._announce()
-
-    def wake_after_commit(self) -> None:
-        """This transaction changes what views show."""
-        self._wake = True
-
-    def _announce(self) -> None:
-        """Change the file's times: watchers are woken only when the commit can be seen."""
-        if self.path != MEMORY:
-            try:
-                os.utime(self.path)
-            except OSError:
-                pass
 
     @contextmanager
     def read(self) -> Iterator[None]:

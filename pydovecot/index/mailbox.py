@@ -131,7 +131,6 @@ class MailboxIndex:
                 "UPDATE mailbox SET modseq = modseq + 1 WHERE id = ? RETURNING modseq", (self.id,)
             )
             self._modseq = int(row[0])
-            self.database.wake_after_commit()
             if self._modseq % LOG_PRUNE_EVERY == 0:
                 self._prune()
         return self._modseq

@@ -343,6 +343,11 @@ class Store(Protocol):
     """All mail of one user."""
 
     @property
+    @property
+    def watch_problem(self) -> str:
+        """Why `watch` gave None, for the log."""
+        ...
+
     def namespaces(self) -> Sequence[Namespace]: ...
 
     def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:

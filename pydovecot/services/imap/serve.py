@@ -18,8 +18,13 @@ from pydovecot.storage.user import StorageUser
 OUTPUT_TIMEOUT_SECS: Final = 300.0  # a client that takes nothing so long is gone; Dovecot: CLIENT_OUTPUT_...
 READ_BYTES: Final = 1 << 16
 SEND_BYTES: Final = 1 << 16  # small answers of pipelined commands go out together
-# Changes come in bursts; gathering them for so long still tells the first within 50 ms.
-WAKEUP_PAUSE_SECS: Final = 0.02
+# Changes come in bursts, and a file moves before the index knows: waiting so long before the look makes one
+# look of them, and still tells the first within 50 ms.
+GATHER_SECS: Final = 0.01
+# Where a look takes longer (a huge mailbox, a busy machine) looking takes at most a fifth of the time.
+GATHER_SHARE: Final = 4
+LONGEST_GATHER_SECS: Final = 0.5
+MAX_LOOKS: Final = 3  # at one wake-up: changes during the look itself
 
 
 def serve(mail: MailSession) -> None:
@@ -76,7 +81,7 @@ class _Stream:
 
     def __init__(self, mail: MailSession, connection: ImapConnection) -> None:
         self._mail, self._connection = mail, connection
-        self._last_wakeup = 0.0
+        self._gather = GATHER_SECS
         self._title = ""
         sock = mail.sock
         self._in_fd = sock.fileno() if sock is not None else 0
@@ -131,13 +136,17 @@ class _Stream:
         return view.watch() if self._connection.idling and view is not None else None
 
     def _wakeup(self) -> None:
-        pause = self._last_wakeup + WAKEUP_PAUSE_SECS - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        view = self._connection.session.view
-        if view is not None and view.drain_watch():
-            self._send(self._connection.wakeup())
-        self._last_wakeup = time.monotonic()
+        """The mailbox has changed: one look for all that happens within a moment."""
+        time.sleep(self._gather)
+        connection = self._connection
+        started = time.monotonic()
+        for _ in range(MAX_LOOKS):
+            view = connection.session.view
+            if connection.closed or view is None or not view.drain_watch():
+                break
+            self._send(connection.wakeup())
+        took = time.monotonic() - started
+        self._gather = min(max(GATHER_SECS, took * GATHER_SHARE), LONGEST_GATHER_SECS)
 
     def _wait(self, fds: list[int], timeout: float) -> set[int]:
         context = self._mail.context

@@ -7,6 +7,7 @@ from typing import Protocol
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.model.flags import StoreOp
 from pydovecot.storage.api import Column, CopyResult
+from pydovecot.storage.indexed.watch import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,15 @@ class Folder(Protocol):
 
     index: MailboxIndex
 
-    def sync(self, *, take_new: bool) -> None:
-        """Bring the index up to what is on disk. `take_new`: a session has seen what is new."""
+    def sync(self, *, take_new: bool, after: int = 0) -> None:
+        """Bring the index up to what is on disk. `take_new`: a session has seen what is new.
+
+        `after`: something may have happened until then (time.time_ns), whatever times of files say.
+        """
+        ...
+
+    def ensure(self) -> None:
+        """The index is there, and was not replaced by an empty one."""
         ...
 
     def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
@@ -89,6 +97,10 @@ class Folder(Protocol):
 
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None: ...
 
-    def watch_paths(self) -> Sequence[str]:
-        """Directories whose entries, and files whose times tell of changes."""
+    def watched(self) -> Sequence[Watched]:
+        """Directories whose entries tell of changes."""
+        ...
+
+    def explains(self, names: Collection[str], modseq: int) -> bool:
+        """The index has taken in what happened to these files; by its changes after `modseq`, cheaply."""
         ...

@@ -1,5 +1,6 @@
 """A view of a mailbox that is kept in the index: arrays of UIDs and states, and the deltas between them."""
 
+import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from pydovecot.storage.search import evaluate
 
 SEEN: Final = int(Flag.SEEN)
 DELETED: Final = int(Flag.DELETED)
+RECENT_CHANGES: Final = 16  # modseqs: housekeeping that follows a change (new/ to cur/) comes soon after it
 
 
 class IndexedView:
@@ -46,6 +48,8 @@ class IndexedView:
         self._take_recent(0)
         self._told_recent = len(self._recent)
         self._watch: Watch | None = None
+        self._woken_at = 0  # when events were taken that no sync has followed yet
+        self._quiet_modseq = 0  # all events so far were of changes up to here
         self._just_loaded = self._header.modseq == self._modseq
 
     # -- what the mailbox is -------------------------------------------------------------------------------
@@ -363,7 +367,8 @@ class IndexedView:
 
     def sync(self, *, expunges: bool = True) -> Changes:
         """Look at the disk, then take in what the index knows."""
-        self._folder.sync(take_new=not self._keep_recent)
+        after, self._woken_at = self._woken_at, 0
+        self._folder.sync(take_new=not self._keep_recent, after=after)
         header = self._index.header()
         if header.uidvalidity != self._header.uidvalidity:
             raise MailboxGoneError(self.name)
@@ -437,14 +442,29 @@ class IndexedView:
     # -- waiting -------------------------------------------------------------------------------------------
 
     def watch(self) -> int | None:
-        """An inotify descriptor on the mailbox and the index; None where there is no inotify."""
-        if self._watch is None:
-            self._watch = Watch(self._folder.watch_paths())
+        """An inotify descriptor on the mailbox; None where there is no inotify."""
+        if self._watch is None or (self._watch.fd is None and self._watch.problem):
+            self._watch = Watch(self._folder.watched())
+            self._quiet_modseq = self._modseq
         return self._watch.fd
 
     def drain_watch(self) -> bool:
-        """Empty it."""
-        return self._watch.drain() if self._watch is not None else True
+        """Take events; those of changes that this view knows (its own are among them) are no news."""
+        seen = self._watch.drain() if self._watch is not None else None
+        if seen is None:
+            return self._watch is None
+        self._woken_at = time.time_ns()
+        if seen.whole:
+            return True
+        self._index.header()  # a row that is missing is made here, and not within the transaction
+        with self._index.database.read():  # what explains the names must not be newer than the header
+            header, known = self._index.header(), self._header
+            if (header.born, header.modseq, header.keywords) != (known.born, self._modseq, known.keywords):
+                return True
+            if not self._folder.explains(seen.names, self._quiet_modseq - RECENT_CHANGES):
+                return True
+        self._quiet_modseq, self._woken_at = self._modseq, 0
+        return False
 
     def close(self) -> None:
         """Leave the mailbox; what makes the next opening quick is kept."""
@@ -452,6 +472,11 @@ class IndexedView:
             self._watch.close()
             self._watch = None
         if not self._held:
+    @property
+    def watch_problem(self) -> str:
+        """Why `watch` gave nothing."""
+        return self._watch.problem if self._watch is not None else ""
+
             self._index.save_snapshot(self._modseq, self._uids, self._states)
 
 

@@ -7,8 +7,11 @@ from pydovecot.services.imap.sync import sync
 
 def run(session: Session, _args: None) -> Conversation:
     # Before the look below, or a change between both would not wake us.
-    if session.view is not None and session.view.watch() is None:
-        _warn(session)
+    view = session.view
+    if view is not None:
+        if view.watch() is None:
+            _warn(session, view.watch_problem)
+        view.drain_watch()  # the look below sees what that was about
     yield b"+ idling\r\n"
     yield from sync(session, asked=True)
     while True:
@@ -22,12 +25,11 @@ def run(session: Session, _args: None) -> Conversation:
             return bad("Expected DONE")
 
 
-def _warn(session: Session) -> None:
+def _warn(session: Session, problem: str) -> None:
     """Once a session: the administrator can change it."""
     if not session.warned_of_polling:
         session.warned_of_polling = True
         session.event.warning(
-            "Inotify cannot be used (instance limit of the user?): looking for changes only every "
-            f"{session.settings.mailbox_idle_check_interval} secs. "
-            "Increase /proc/sys/fs/inotify/max_user_instances"
+            "Inotify cannot be used, so changes are looked for every "
+            f"{session.settings.mailbox_idle_check_interval} secs only: {problem}"
         )

@@ -24,6 +24,7 @@ from pydovecot.storage.drivers.maildir.permissions import Permissions
 from pydovecot.storage.drivers.maildir.saving import MaildirSave
 from pydovecot.storage.drivers.maildir.settings import MaildirSettings
 from pydovecot.storage.indexed.view import IndexedView
+from pydovecot.storage.indexed.watch import ring
 from pydovecot.storage.list.subscriptions import Subscriptions
 from pydovecot.storage.location import Location
 from pydovecot.storage.settings import MailSettings
@@ -110,12 +111,12 @@ class MaildirBackend:
         if existed is Existence.MAILBOX:
             with self.database.write():
                 MailboxIndex(self.database, name).drop()
-                self.database.wake_after_commit()
 
     def rename(self, old: Parts, new: Parts) -> None:
         """Directories and rows of the index."""
         renamed = self.layout.rename(old, new)
         self._folders.clear()
+        moved: list[str] = []
         with self.database.write():
             for mailbox, name in self.database.rows("SELECT id, name FROM mailbox"):
                 now = shown(renamed(raw(name)))
@@ -123,7 +124,10 @@ class MaildirBackend:
                     # A row left over from a mailbox that is no more must not be in the way.
                     self.database.execute("DELETE FROM mailbox WHERE name = ?", (now,))
                     self.database.execute("UPDATE mailbox SET name = ? WHERE id = ?", (now, mailbox))
-            self.database.wake_after_commit()
+                    moved.append(now)
+        for name in moved:
+            # With the directory above it moved, nothing has happened to the mailbox's own.
+            ring(f"{self.layout.root}/{raw(name)}/cur")
 
     def folder(self, parts: Parts) -> MaildirFolder:
         """One mailbox; the same object for the same name."""

@@ -10,6 +10,7 @@ from pydovecot.index.mailbox import DELETED, UID_MASK
 from pydovecot.storage.drivers.maildir import filename, numbering, uidlist
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.indexed.folder import StateChange, StoreOutcome
+from pydovecot.storage.indexed.watch import ring
 
 BULK: Final = 400  # UIDs that are asked for by number; more are read as one range
 
@@ -40,6 +41,7 @@ def store(
     """Change flags of what is there now, not of what some view shows."""
     outcome = StoreOutcome()
     index = place.index
+    unseen = False  # a change that no file name shows
     with place.host.database.write():
         index.begin()
         rows = rows_of(place, uids)
@@ -64,6 +66,7 @@ def store(
                     late.append(row)
                     continue
                 state.in_new -= name.startswith(NEW)
+                unseen |= target == name
                 changes.append((uid, old, new, target))
             if late:
                 outcome.gone |= _late(place, late, change, changes)
@@ -73,6 +76,8 @@ def store(
         outcome.states.sort()
         if changes:
             outcome.modseq = index.modseq()
+    if unseen:
+        ring(place.path + "/cur")
     return outcome
 
 

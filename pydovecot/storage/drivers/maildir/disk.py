@@ -64,9 +64,9 @@ class DiskState:
         self.keywords_inode, self.keywords_size, self.keywords_time = keywords_stamp(path)
 
 
-def changed(time: int, known: int, known_at: int, now: int, tick: int) -> bool:
-    """A directory must be read again."""
-    return time != known or (known_at - known < tick <= now - known)
+def changed(time: int, known: int, known_at: int, now: int, tick: int, after: int = 0) -> bool:
+    """A directory must be read again. `after`: when something is known to have happened."""
+    return time != known or (known_at - known < tick and (tick <= now - known or known_at < after))
 
 
 class Times:

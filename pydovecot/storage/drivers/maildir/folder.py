@@ -8,10 +8,11 @@ from pydovecot.mime import header as mime_header
 from pydovecot.mime import section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError
 from pydovecot.storage.content import common_fields, crlf_size
-from pydovecot.storage.drivers.maildir import changing, linking, sync
+from pydovecot.storage.drivers.maildir import changing, explaining, linking, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
+from pydovecot.storage.indexed.watch import Watched
 
 HEADER_BYTES: Final = 16384  # read first when only the header is wanted
 FULL_COLUMNS: Final = frozenset((Column.BODY, Column.BODYSTRUCTURE))
@@ -22,9 +23,9 @@ SIZE_COLUMNS: Final = frozenset((Column.SIZE, Column.PHYSICAL_SIZE))
 class MaildirFolder(MaildirPlace):
     """The steps that change something are in the modules beside this one."""
 
-    def sync(self, *, take_new: bool) -> None:
+    def sync(self, *, take_new: bool, after: int = 0) -> None:
         """Bring the index up to what is on disk."""
-        sync.sync(self, take_new=take_new)
+        sync.sync(self, take_new=take_new, after=after)
 
     def ensure(self) -> None:
         """The index may have been deleted since the last sync."""
@@ -62,9 +63,13 @@ class MaildirFolder(MaildirPlace):
         """The base of the file name, as Dovecot has it."""
         return base_of(name.removeprefix(NEW))
 
-    def watch_paths(self) -> Sequence[str]:
-        """new/, cur/ and the index."""
-        return [self.path + "/new", self.path + "/cur", self.host.database.path]
+    def watched(self) -> Sequence[Watched]:
+        """new/ and cur/; the mailbox itself may be renamed."""
+        return [Watched(self.path + "/new", NEW), Watched(self.path + "/cur", ""), Watched(self.path, None)]
+
+    def explains(self, names: Collection[str], modseq: int) -> bool:
+        """By the files as they are and by the latest rows of the index."""
+        return explaining.explains(self, names, modseq)
 
     def read(self, uid: int) -> bytes:
         """The message as stored."""

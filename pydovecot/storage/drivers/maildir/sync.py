@@ -36,23 +36,25 @@ class _Found:
     known: set[str] = field(default_factory=set)  # names in the index of the part that was compared
 
 
-def sync(place: MaildirPlace, *, take_new: bool) -> None:
+def sync(place: MaildirPlace, *, take_new: bool, after: int = 0) -> None:
     """See Folder.sync. Three stat calls when nothing happened."""
     if place.host.database.refresh():
         place.index.forget()
     times = place.times()
     header = place.index.header()
-    if not _worth_it(place, times, header, take_new):
+    if not _worth_it(place, times, header, take_new, after):
         return
     if header.uidvalidity and place.uidlist_stamp() == DiskState.parse(header.disk).uidlist:
         try:
             with place.host.database.write():
-                _Sync(place, take_new, locked=False).run()
+                # Many sessions are woken by one change: the first that gets here has done it for all.
+                if not after or _worth_it(place, place.times(), place.index.header(), take_new, after):
+                    _Sync(place, take_new, locked=False, after=after).run()
             return
         except _NeedsLock:
             pass
     with place.uidlist_lock() as writable, place.host.database.write():
-        _Sync(place, take_new, locked=True, writable=writable).run()
+        _Sync(place, take_new, locked=True, writable=writable, after=after).run()
 
 
 def catch_up(place: MaildirPlace, *, writable: bool) -> None:
@@ -62,11 +64,11 @@ def catch_up(place: MaildirPlace, *, writable: bool) -> None:
         _Sync(place, take_new=False, locked=True, writable=writable).run()
 
 
-def _worth_it(place: MaildirPlace, times: Times, header: Header, take_new: bool) -> bool:
+def _worth_it(place: MaildirPlace, times: Times, header: Header, take_new: bool, after: int) -> bool:
     state, now, tick = DiskState.parse(header.disk), time.time_ns(), place.host.tick
     return (
-        changed(times.new, state.new_time, state.new_at, now, tick)
-        or changed(times.cur, state.cur_time, state.cur_at, now, tick)
+        changed(times.new, state.new_time, state.new_at, now, tick, after)
+        or changed(times.cur, state.cur_time, state.cur_at, now, tick, after)
         or place.uidlist_stamp() != state.uidlist
         or (take_new and state.in_new > 0)
         or (state.own_at != 0 and now - state.own_at > place.host.own_ns)
@@ -77,8 +79,10 @@ def _worth_it(place: MaildirPlace, times: Times, header: Header, take_new: bool)
 class _Sync:
     """One pass, inside a write transaction."""
 
-    def __init__(self, place: MaildirPlace, take_new: bool, *, locked: bool, writable: bool = True) -> None:
-        self._place, self._index = place, place.index
+    def __init__(
+        self, place: MaildirPlace, take_new: bool, *, locked: bool, writable: bool = True, after: int = 0
+    ) -> None:
+        self._place, self._index, self._after = place, place.index, after
         self._take_new, self._locked, self._writable = take_new, locked, writable
         self._header = self._index.header()
         self._state = DiskState.parse(self._header.disk)
@@ -147,7 +151,7 @@ class _Sync:
 
     def _cur_changed(self, cur: int, tick: int) -> bool:
         state = self._state
-        return changed(cur, state.cur_time, state.cur_at, self._now, tick) or (
+        return changed(cur, state.cur_time, state.cur_at, self._now, tick, self._after) or (
             state.own_at != 0 and self._now - state.own_at > self._place.host.own_ns
         )
 

@@ -286,6 +286,11 @@ class MemoryView:
             os.eventfd_read(self._event)
         except BlockingIOError:
             return False
+    @property
+    def watch_problem(self) -> str:
+        """There is never any."""
+        return ""
+
         return True
 
     def close(self) -> None:

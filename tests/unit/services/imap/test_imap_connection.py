@@ -356,7 +356,7 @@ def test_idle_that_must_poll_is_said_once(client: Client, monkeypatch: pytest.Mo
     monkeypatch.setattr(client.session.view, "watch", lambda: None)
     client.say(b"b IDLE\r\nDONE\r\nc IDLE\r\nDONE\r\n")
     assert [text.split(":")[0] for _level, text, *_ in client.sink.lines] == [
-        "Inotify cannot be used (instance limit of the user?)"
+        "Inotify cannot be used, so changes are looked for every 30 secs only"
     ]
 
 
