@@ -70,6 +70,7 @@ class SeqSet:
 
 
 EMPTY: Final = SeqSet()
+SAVED: Final = SeqSet()  # stands for `$`, the result that SEARCH saved (RFC 5182); compared with `is`
 
 
 def _normalise(pairs: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

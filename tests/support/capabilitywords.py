@@ -20,13 +20,15 @@ from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.login.client import LoginClient
 from pydovecot.login.result import Result
+from pydovecot.mime import asbase64, transfer
+from pydovecot.mime.transfer import Encoding
 from pydovecot.model.errors import UserError
 from pydovecot.proto.imap import parser
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.pop3 import encode
-from pydovecot.services.imap import fetch_items, search_keys
+from pydovecot.services.imap import esearch, fetch_items, fetch_render, mailboxes, search_keys
 from pydovecot.services.imap.build import make_session
-from pydovecot.services.imap.commands import append, copy, list, search, status
+from pydovecot.services.imap.commands import append, copy, list, status
 from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.dispatch import COMMANDS
 from pydovecot.services.imap.session import Session
@@ -152,6 +154,12 @@ def codes_in_brackets() -> None:
     test_a_locked_mailbox_refuses_the_login(None)  # type: ignore[arg-type]
 
 
+def _no_literal8(whole: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    """BINARY in ordinary literals."""
+    return lambda *args: (chunk.replace(b" ~{", b" {") for chunk in whole(*args))
+
+
+
 AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("IMAP4rev1", "imap/select.imap", without(COMMANDS, b"EXAMINE")),
     Row("IMAP4rev1", "imap/fetch.imap", without(fetch_items.ITEMS, b"ENVELOPE")),
@@ -172,10 +180,16 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_RETURN", b"CHILDREN")),
     Row("CONDSTORE", "imap/notify_condstore.imap", instead(Session, "enable_condstore", _no_condstore)),
     Row("CONDSTORE", "imap/notify_condstore.imap", without(search_keys.KEYS, b"MODSEQ")),
-    Row("ESEARCH", "imap/esearch.imap", fewer(search, "_RETURN", b"MIN")),
+    Row("ESEARCH", "imap/esearch.imap", fewer(esearch, "RETURN", b"MIN")),
+    Row("SEARCHRES", "imap/searchres.imap", fewer(esearch, "RETURN", b"SAVE")),
+    Row("SEARCHRES", "imap/searchres.imap", without(search_keys.KEYS, b"$")),
+    Row("SEARCHRES", "imap/searchres.imap", instead(Session, "uids", lambda _session, numbers: numbers)),
     Row("WITHIN", "imap/search.imap", without(search_keys.KEYS, b"OLDER")),
     Row("WITHIN", "imap/search.imap", without(search_keys.KEYS, b"YOUNGER")),
     Row("LIST-STATUS", "imap/list.imap", instead(status, "line", lambda *_args: b"")),
+    Row("BINARY", "imap/binary.imap", instead(transfer, "parse", lambda _value: Encoding.IDENTITY)),
+    Row("BINARY", "imap/binary.imap", wrapped(fetch_render, "_decoded", _no_literal8)),
+    Row("BINARY", "imap/append_binary.imap", instead(asbase64, "convert", lambda message: [message])),
     Row("MOVE", "imap/copy_move_status.imap", without(COMMANDS, b"MOVE")),
     Row("MOVE", "imap/copy_move_status.imap", without(COMMANDS, b"UID MOVE")),
     Row("STATUS=SIZE", "imap/small_words.imap", without(status.ITEMS, b"SIZE")),
@@ -183,6 +197,12 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("SAVEDATE", "imap/small_words.imap", without(fetch_items.ITEMS, b"SAVEDATE")),
     Row("LITERAL+", "imap/append.imap", instead(parser, "_LITERAL", _literal(b""))),
     Row("LITERAL-", "imap/literal_minus.imap", instead(parser, "_LITERAL", _literal(b""))),
+    Row("OBJECTID", "imap/objectid.imap", without(status.ITEMS, b"MAILBOXID")),
+    Row("OBJECTID", "imap/objectid.imap", instead(mailboxes, "object_id", lambda _guid: b"F0")),
+    Row("OBJECTID", "imap/objectid.imap", without(fetch_items.ITEMS, b"EMAILID")),
+    Row("OBJECTID", "imap/objectid.imap", without(fetch_items.ITEMS, b"THREADID")),
+    Row("OBJECTID", "imap/objectid.imap", without(search_keys.KEYS, b"EMAILID")),
+    Row("OBJECTID", "imap/objectid.imap", without(search_keys.KEYS, b"THREADID")),
     Row("SPECIAL-USE", special_use_is_listed, wrapped(list, "attributes", _no_words(b"\\Trash"))),
     Row("SPECIAL-USE", special_use_is_listed, fewer(list, "_SELECT", b"SPECIAL-USE")),
 )  # fmt: skip

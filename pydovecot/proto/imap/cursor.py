@@ -5,7 +5,7 @@ Whatever is missing or of the wrong kind raises BadSyntax; the texts are Dovecot
 
 from collections.abc import Sequence
 
-from pydovecot.model.seqset import STAR, SeqSet
+from pydovecot.model.seqset import SAVED, STAR, SeqSet
 from pydovecot.proto.imap.syntax import (
     INVALID_ARGUMENTS,
     MISSING_ARGUMENTS,
@@ -29,9 +29,10 @@ class Cursor:
         """True while arguments are left."""
         return self._pos < len(self._args)
 
-    def peek(self) -> Arg | None:
-        """The next argument without taking it."""
-        return self._args[self._pos] if self._pos < len(self._args) else None
+    def peek(self, ahead: int = 0) -> Arg | None:
+        """The next argument, or one `ahead` of it, without taking it."""
+        at = self._pos + ahead
+        return self._args[at] if at < len(self._args) else None
 
     def next(self, missing: str = INVALID_ARGUMENTS) -> Arg:
         """The next argument of any kind."""
@@ -87,10 +88,12 @@ class Cursor:
         return arg
 
     def seqset(self, wrong: str, missing: str = INVALID_ARGUMENTS) -> SeqSet:
-        """A sequence set as an atom."""
+        """A sequence set as an atom; SAVED for `$` (RFC 5182)."""
         arg = self.next(missing)
         if not isinstance(arg, Atom):
             raise BadSyntax(missing)
+        if arg == b"$":
+            return SAVED
         found = parse_seqset(arg)
         if found is None:
             raise BadSyntax(wrong)

@@ -18,13 +18,17 @@ CAPABILITIES: Final[tuple[str, ...]] = (
     "LIST-EXTENDED",  # RFC 5258
     "CONDSTORE",  # RFC 7162
     "ESEARCH",  # RFC 4731
+    "SEARCHRES",  # RFC 5182
     "WITHIN",  # RFC 5032
     "LIST-STATUS",  # RFC 5819
+    "BINARY",  # RFC 3516
     "MOVE",  # RFC 6851
     "STATUS=SIZE",  # RFC 8438
     "SAVEDATE",  # RFC 8514
     "LITERAL+",  # RFC 7888
     "SPECIAL-USE",  # RFC 6154
+    # What Dovecot 2.3 lacks
+    "OBJECTID",  # RFC 8474
 )
 
 

@@ -1,5 +1,6 @@
 """SEARCH's grammar to the model's tree: a table of keys. RFC 3501 6.4.4, 5032, 7162 3.1.5, 8514."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from pydovecot.model.search import (
     Date,
     DateField,
     DateOp,
+    EmailId,
     Guid,
     HasFlag,
     HasKeyword,
@@ -27,16 +29,18 @@ from pydovecot.model.search import (
     Recent,
     SeqIn,
     Smaller,
+    ThreadId,
     UidIn,
     Where,
 )
-from pydovecot.model.seqset import STAR, SeqSet
+from pydovecot.model.seqset import EMPTY, SAVED, STAR, SeqSet
 from pydovecot.proto.imap.cursor import Cursor, parse_seqset
 from pydovecot.proto.imap.syntax import Atom, BadSyntax
 from pydovecot.services.imap.dates import parse_date
 
 MAX_SEARCH_NESTING: Final = 200  # NOT and OR inside each other; clients chain some dozens of OR
 MAX_SIZE: Final = 2**63 - 1
+_OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 7
 
 
 @dataclass(slots=True)
@@ -178,7 +182,8 @@ def _unkeyword(cursor: Cursor, program: Program, name: str) -> Key:
 
 
 def _uid(cursor: Cursor, _program: Program, name: str) -> Key:
-    numbers = parse_seqset(_parameter(cursor, name))
+    text = _parameter(cursor, name)
+    numbers = SAVED if text == b"$" else parse_seqset(text)
     if numbers is None:
         raise BadSyntax("Invalid UID messageset")
     return UidIn(numbers)
@@ -200,6 +205,13 @@ def _modseq(cursor: Cursor, program: Program, name: str) -> Key:
     return ModSeqSince(ModSeq(int(value)))
 
 
+def _objectid(cursor: Cursor, name: str) -> bytes:
+    found = _parameter(cursor, name)
+    if not _OBJECT_ID.fullmatch(found):
+        raise BadSyntax(f"Invalid {name} value")
+    return bytes(found)
+
+
 def _flag(flag: Flag) -> KeyParser:
     return _plain(HasFlag(flag))
 
@@ -209,6 +221,7 @@ def _no_flag(flag: Flag) -> KeyParser:
 
 
 KEYS: Final[dict[bytes, KeyParser]] = {
+    b"$": _plain(UidIn(SAVED)),  # RFC 5182
     b"ALL": _plain(All()),
     b"ANSWERED": _flag(Flag.ANSWERED),
     b"BCC": _field("Bcc"),
@@ -217,6 +230,7 @@ KEYS: Final[dict[bytes, KeyParser]] = {
     b"CC": _field("Cc"),
     b"DELETED": _flag(Flag.DELETED),
     b"DRAFT": _flag(Flag.DRAFT),
+    b"EMAILID": lambda cursor, _program, name: EmailId(_objectid(cursor, name)),
     b"FLAGGED": _flag(Flag.FLAGGED),
     b"FROM": _field("From"),
     b"HEADER": _header,
@@ -240,6 +254,7 @@ KEYS: Final[dict[bytes, KeyParser]] = {
     b"SMALLER": _number(Smaller, "size"),
     b"SUBJECT": _field("Subject"),
     b"TEXT": _contains(Where.TEXT),
+    b"THREADID": lambda cursor, _program, name: ThreadId(_objectid(cursor, name)),
     b"TO": _field("To"),
     b"UID": _uid,
     b"UNANSWERED": _no_flag(Flag.ANSWERED),
@@ -257,16 +272,21 @@ KEYS: Final[dict[bytes, KeyParser]] = {
 }
 
 
-def resolve_seqs(key: Key, exists: int) -> Key:
-    """The same tree with sequence sets cut to the mailbox; numbers beyond it match nothing here."""
+def resolve_seqs(key: Key, exists: int, saved: SeqSet = EMPTY) -> Key:
+    """The same tree with sequence sets cut to the mailbox; numbers beyond it match nothing here.
+
+    `saved`: the UIDs that `$` stands for.
+    """
     if isinstance(key, SeqIn):
         return SeqIn(_clip(key.seqs, exists))
+    if isinstance(key, UidIn) and key.uids is SAVED:
+        return UidIn(saved)
     if isinstance(key, Not):
-        return Not(resolve_seqs(key.key, exists))
+        return Not(resolve_seqs(key.key, exists, saved))
     if isinstance(key, And):
-        return And(tuple(resolve_seqs(inner, exists) for inner in key.keys))
+        return And(tuple(resolve_seqs(inner, exists, saved) for inner in key.keys))
     if isinstance(key, Or):
-        return Or(resolve_seqs(key.left, exists), resolve_seqs(key.right, exists))
+        return Or(resolve_seqs(key.left, exists, saved), resolve_seqs(key.right, exists, saved))
     return key
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pydovecot.event.event import Event
-from pydovecot.model.seqset import SeqSet
+from pydovecot.model.seqset import EMPTY, SAVED, SeqSet
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.storage.api import Store, View
@@ -51,6 +51,7 @@ class Session:
     view: View | None = None
     held_counts: bool = False  # EXISTS and RECENT wait for NOOP: imap_client_workarounds = delay-newmail
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
+    saved: SeqSet = EMPTY  # UIDs of the last SEARCH RETURN (SAVE): what `$` stands for, RFC 5182
     max_keyword_length: int = 50
     warned_of_polling: bool = False
     logged_out: bool = False
@@ -73,13 +74,17 @@ class Session:
         Unknown UIDs are left out; an unknown sequence number is an error. RFC 3501 6.4.8, 9.
         """
         view = self.selected
-        if uid:
-            return view.seqs_of(numbers)
+        if uid or numbers is SAVED:
+            return view.seqs_of(self.uids(numbers))
         exists = len(view.uids)
         resolved = numbers.resolve(exists)
         if not resolved or resolved.ranges[-1][1] > exists:
             raise BadSyntax("Invalid messageset")
         return resolved
+
+    def uids(self, numbers: SeqSet) -> SeqSet:
+        """A set of UIDs with `$` replaced by what it stands for."""
+        return self.saved if numbers is SAVED else numbers
 
     def enable_condstore(self) -> Iterator[bytes]:
         """Turn CONDSTORE on; the first time in a mailbox its HIGHESTMODSEQ is told. RFC 7162 3.1.2.1."""
@@ -93,6 +98,7 @@ class Session:
         """Unselect; True when something was selected."""
         view, self.view = self.view, None
         self.held_counts = False
+        self.saved = EMPTY
         if view is None:
             return False
         view.close()

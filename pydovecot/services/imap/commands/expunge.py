@@ -17,7 +17,7 @@ def run(session: Session, uids: SeqSet | None) -> Conversation:
     view = session.selected
     if not view.readonly:
         before = len(view.uids)
-        view.expunge(uids)
+        view.expunge(None if uids is None else session.uids(uids))
         yield from sync(session, uid=uids is not None)
         session.stats.expunged += max(0, before - len(view.uids))
     else:
