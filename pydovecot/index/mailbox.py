@@ -252,7 +252,7 @@ class MailboxIndex:
             (low, high, GONE_ROWS_KEEP),
         )
         if limit is not None:
-            for table in ("cache", "fields"):
+            for table in ("cache", "fields", "objectid"):
                 self.database.execute(
                     f"DELETE FROM {table} WHERE id IN"
                     " (SELECT id FROM gone WHERE id BETWEEN ? AND ? AND modseq <= ?)",
@@ -264,9 +264,9 @@ class MailboxIndex:
 
     def clear(self) -> None:
         """Forget all messages (UIDVALIDITY changed, or everything is read again)."""
-        for table in ("msg", "gone", "cache", "fields"):
+        for table in ("msg", "gone", "cache", "fields", "objectid"):
             self.database.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", self.span)
-        for table in ("log", "snapshot"):
+        for table in ("log", "snapshot", "kept"):
             self.database.execute(f"DELETE FROM {table} WHERE mailbox = ?", (self.id,))
         modseq = self.modseq()
         self.set(
@@ -286,6 +286,9 @@ class MailboxIndex:
         )
         self.database.executemany(
             "INSERT OR IGNORE INTO fields SELECT ?2, data FROM fields WHERE id = ?1", pairs
+        )
+        self.database.executemany(
+            "INSERT OR IGNORE INTO objectid SELECT ?2, email_id, thread_id FROM objectid WHERE id = ?1", pairs
         )
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -360,6 +363,29 @@ class MailboxIndex:
             self.database.execute(
                 "INSERT OR REPLACE INTO snapshot VALUES (?,?,?,?)",
                 (self.id, modseq, uids.tobytes(), states.tobytes()),
+            )
+
+    def kept(self, kind: str, messages: int, last_uid: int) -> bytes | None:
+        """What `keep` was given for exactly these messages."""
+        row = self.database.row(
+            "SELECT data FROM kept WHERE mailbox = ? AND kind = ? AND messages = ? AND last_uid = ?",
+            (self.id, kind, messages, last_uid),
+        )
+        return None if row is None else bytes(row[0])
+
+    def latest_kept(self, kind: str) -> tuple[bytes, bytes] | None:
+        """(UIDs, data) that `keep` was given last."""
+        row = self.database.row(
+            "SELECT uids, data FROM kept WHERE mailbox = ? AND kind = ?", (self.id, kind)
+        )
+        return None if row is None else (bytes(row[0]), bytes(row[1]))
+
+    def keep(self, kind: str, messages: int, last_uid: int, uids: bytes, data: bytes) -> None:
+        """Keep something made of all messages in place of what was kept of that kind."""
+        with self.database.write():
+            self.database.execute(
+                "INSERT OR REPLACE INTO kept VALUES (?,?,?,?,?,?)",
+                (self.id, kind, messages, last_uid, uids, data),
             )
 
     def changed_since(self, modseq: int) -> list[int]:

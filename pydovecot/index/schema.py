@@ -6,7 +6,7 @@ Messages are keyed by `id = mailbox << 32 | uid`, so that a mailbox is one range
 
 from typing import Final
 
-VERSION: Final = 4  # PRAGMA user_version; a database of another version is made anew
+VERSION: Final = 6  # PRAGMA user_version; a database of another version is made anew
 FILE_NAME: Final = "pydovecot.index"
 
 KEYWORD_SHIFT: Final = 8
@@ -59,7 +59,16 @@ CREATE TABLE cache (
 );
 -- Header fields that clients ask for, CRLF.
 CREATE TABLE fields (id INTEGER PRIMARY KEY, data BLOB);
+-- RFC 8474: made from content when first asked for.
+CREATE TABLE objectid (id INTEGER PRIMARY KEY, email_id BLOB, thread_id BLOB);
 -- All UIDs and states as packed arrays, as of `modseq`: opening a mailbox reads this and the log behind it.
 CREATE TABLE snapshot (mailbox INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uids BLOB, states BLOB);
+-- Packed arrays made of all messages (SORT, THREAD), about the `messages` up to `last_uid`. See storage.ordering.
+CREATE TABLE kept (
+  mailbox INTEGER NOT NULL, kind TEXT NOT NULL,
+  messages INTEGER NOT NULL, last_uid INTEGER NOT NULL,
+  uids BLOB NOT NULL, data BLOB NOT NULL
+);
+CREATE UNIQUE INDEX kept_kind ON kept (mailbox, kind);
 PRAGMA user_version = {VERSION};
 """

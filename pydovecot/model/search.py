@@ -138,6 +138,16 @@ class Guid:
 
 
 @dataclass(frozen=True, slots=True)
+class EmailId:
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadId:
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxIs:
     name: str
 
@@ -160,5 +170,7 @@ Key = (
     | Contains
     | ModSeqSince
     | Guid
+    | EmailId
+    | ThreadId
     | MailboxIs
 )

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
+from pydovecot.mime.binary import Decoded
 from pydovecot.model.flags import FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import Key
 from pydovecot.model.section import Section
 from pydovecot.model.seqset import SeqSet
+from pydovecot.model.sort import SortBy, ThreadKind
 
 
 class Column(Enum):
@@ -36,7 +38,10 @@ class Column(Enum):
     SAVED = "saved"  # int, seconds UTC; 0 unknown
     SIZE = "size"  # int, octets of the CRLF form: RFC822.SIZE
     PHYSICAL_SIZE = "physical_size"  # int, octets as stored
+    QUICK_SIZE = "quick_size"  # int, SIZE if the index knows it, or PHYSICAL_SIZE if it knows that; else SIZE
     GUID = "guid"  # str
+    EMAIL_ID = "email_id"  # bytes, wire: RFC 8474, by content; rendered once and kept by the index
+    THREAD_ID = "thread_id"  # bytes, likewise, by the root of References
     NAME = "name"  # str, the driver's own name of the message (POP3 UIDL %f)
     POP3_UIDL = "pop3_uidl"  # str, saved UIDL or ""
     ENVELOPE = "envelope"  # bytes, wire, parentheses included
@@ -146,6 +151,7 @@ class Changes:
     changed: Sequence[Seq] = ()  # flags, keywords or modseq to be told, ascending
     new_keywords: bool = False  # the mailbox knows more keywords: FLAGS and PERMANENTFLAGS again
     highest_modseq: ModSeq = ModSeq(0)
+    held: bool = False  # some messages are gone and that was not told: `expunges=False`
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,14 @@ class Message(Protocol):
 
     def section(self, section: Section) -> bytes | None:
         """Bytes of BODY[section]; None when there is no such part (IMAP sends NIL)."""
+        ...
+
+    def binary(self, section: Section) -> Decoded:
+        """BINARY[section], RFC 3516: encodings undone. Raises UserError(UNKNOWN_CTE), UserError(PARSE)."""
+        ...
+
+    def binary_size(self, section: Section) -> int:
+        """Octets of `binary`; the same errors, also those of the other parts of the message."""
         ...
 
     def close(self) -> None: ...
@@ -276,6 +290,14 @@ class View(Protocol):
         """Sequence numbers of matching messages, ascending."""
         ...
 
+    def sort(self, program: Sequence[SortBy], seqs: Sequence[Seq]) -> Sequence[Seq]:
+        """Those messages (ascending) in another order. RFC 5256 SORT."""
+        ...
+
+    def thread(self, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
+        """Those messages (ascending) as thread lists, wire, with UIDs or sequence numbers. RFC 5256 THREAD."""
+        ...
+
     def store(
         self,
         seqs: SeqSet,
@@ -306,6 +328,13 @@ class View(Protocol):
         """Remove these messages whatever their flags (POP3)."""
         ...
 
+    def verify(self) -> None:
+        """Raise MailboxGoneError when the index tells of another mailbox by now; every change does it first.
+
+        For who reads long after the last sync: a UID means another message then.
+        """
+        ...
+
     def sync(self, *, expunges: bool = True) -> Changes:
         """Take in what this and other sessions and programs did. `expunges=False` holds those back."""
         ...
@@ -314,14 +343,25 @@ class View(Protocol):
         """Messages with a modseq above `modseq`. RFC 7162 CHANGEDSINCE."""
         ...
 
-    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
-        """UIDs expunged after `modseq`. RFC 7162 VANISHED (EARLIER)."""
+    def vanished_since(
+        self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)
+    ) -> SeqSet:
+        """UIDs expunged after `modseq`. RFC 7162 VANISHED (EARLIER).
+
+        Where the history does not reach back so far: all UIDs that are not there, without those up to
+        `same_to`, of which the client knows what is there (RFC 7162 3.2.5.2).
+        """
         ...
 
     def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None: ...
 
     def watch(self) -> int | None:
         """A file descriptor that turns readable when the mailbox may have changed; None: poll instead."""
+        ...
+
+    @property
+    def watch_problem(self) -> str:
+        """Why `watch` gave None, for the log."""
         ...
 
     def drain_watch(self) -> bool:
@@ -343,11 +383,6 @@ class Store(Protocol):
     """All mail of one user."""
 
     @property
-    @property
-    def watch_problem(self) -> str:
-        """Why `watch` gave None, for the log."""
-        ...
-
     def namespaces(self) -> Sequence[Namespace]: ...
 
     def list(self, patterns: Sequence[str], options: ListOptions = ListOptions()) -> Iterator[ListEntry]:
@@ -365,8 +400,8 @@ class Store(Protocol):
 
     def status(self, name: str, *, size: bool = False) -> Status: ...
 
-    def create(self, name: str, *, special_use: Sequence[str] = ()) -> None:
-        """A trailing separator makes only the node (\\Noselect)."""
+    def create(self, name: str, *, special_use: Sequence[str] = ()) -> str:
+        """A trailing separator makes only the node (\\Noselect). Gives the mailbox's GUID, "" of a node."""
         ...
 
     def delete(self, name: str) -> None: ...

@@ -21,6 +21,7 @@ from pydovecot.model.search import (
     Date,
     DateField,
     DateOp,
+    EmailId,
     Guid,
     HasFlag,
     HasKeyword,
@@ -34,6 +35,7 @@ from pydovecot.model.search import (
     Recent,
     SeqIn,
     Smaller,
+    ThreadId,
     UidIn,
     Where,
 )
@@ -50,7 +52,7 @@ _COST: Final[dict[type, int]] = {
     All: 0, SeqIn: 0, UidIn: 0, MailboxIs: 0,
     HasFlag: 1, HasKeyword: 1, Recent: 1, ModSeqSince: 1,
     Larger: 2, Smaller: 2, Age: 2, Date: 2, Guid: 2,
-    Header: 3,
+    Header: 3, EmailId: 3, ThreadId: 3,
     Contains: 4,
 }  # fmt: skip
 # From this share of a mailbox on a column is read whole and kept for the keys that follow.
@@ -189,6 +191,12 @@ class _Run:
     def _is_guid(self, key: Guid, seqs: Seqs) -> Seqs:
         return {seq for seq, guid in self._column(Column.GUID, seqs) if guid == key.guid}
 
+    def _is_email(self, key: EmailId, seqs: Seqs) -> Seqs:
+        return {seq for seq, found in self._column(Column.EMAIL_ID, seqs) if found == key.id}
+
+    def _is_thread(self, key: ThreadId, seqs: Seqs) -> Seqs:
+        return {seq for seq, found in self._column(Column.THREAD_ID, seqs) if found == key.id}
+
     def _is_date(self, key: Date, seqs: Seqs) -> Seqs:
         if key.field is DateField.SENT:
             # No date, or none that can be read, counts as 1970, as in Dovecot.
@@ -262,6 +270,8 @@ _MATCHERS: Final[dict[type, Callable[..., Seqs]]] = {
     Smaller: _Run._is_smaller,
     Age: _Run._is_age,
     Guid: _Run._is_guid,
+    EmailId: _Run._is_email,
+    ThreadId: _Run._is_thread,
     Date: _Run._is_date,
     Header: _Run._is_header,
     Contains: _Run._is_text,

@@ -119,8 +119,8 @@ class UserStore:
         self._existing(entry, parts)
         return entry.backend.status(parts, size=size)
 
-    def create(self, name: str, *, special_use: Sequence[str] = ()) -> None:
-        """Make a mailbox, or with a trailing separator a node where the layout has such."""
+    def create(self, name: str, *, special_use: Sequence[str] = ()) -> str:
+        """Make a mailbox, or with a trailing separator a node where the layout has such; gives its GUID."""
         if special_use:
             raise UserError(Code.CANNOT, "Special-use attributes can't be set")
         entry, _ = self._spaces.find(name)
@@ -130,6 +130,8 @@ class UserStore:
         if found is Existence.MAILBOX or (found is Existence.NODE and node_only):
             raise UserError(Code.ALREADYEXISTS, "Mailbox already exists")
         entry.backend.create(parts, node_only=node_only)
+        made = not node_only or entry.backend.existence(parts) is Existence.MAILBOX
+        return entry.backend.status(parts, size=False).guid if made else ""
 
     def delete(self, name: str) -> None:
         """Remove a mailbox; its children stay."""

@@ -159,7 +159,6 @@ def _no_literal8(whole: Callable[..., Iterator[bytes]]) -> Callable[..., Iterato
     return lambda *args: (chunk.replace(b" ~{", b" {") for chunk in whole(*args))
 
 
-
 AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("IMAP4rev1", "imap/select.imap", without(COMMANDS, b"EXAMINE")),
     Row("IMAP4rev1", "imap/fetch.imap", without(fetch_items.ITEMS, b"ENVELOPE")),

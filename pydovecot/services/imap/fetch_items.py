@@ -1,11 +1,13 @@
 """What FETCH can ask for: one table of items that are columns, and the parser of BODY[...] sections.
 
-RFC 3501 6.4.5. Dovecot answers in the client's order, but items that are quickly known (`early`) come first.
+RFC 3501 6.4.5, RFC 3516 (BINARY), RFC 8970 (PREVIEW). Dovecot answers in the client's order, but items that
+are quickly known (`early`) come first.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from pydovecot.model.section import Partial, Section, Text
@@ -24,6 +26,14 @@ class ColumnItem:
     early: bool = True
 
 
+class Form(Enum):
+    """What of a section is told."""
+
+    AS_IS = "BODY"
+    DECODED = "BINARY"
+    DECODED_SIZE = "BINARY.SIZE"
+
+
 @dataclass(frozen=True, slots=True)
 class ContentItem:
     """An item made from the message's content."""
@@ -32,11 +42,13 @@ class ContentItem:
     section: Section
     partial: Partial | None = None
     sets_seen: bool = False
+    form: Form = Form.AS_IS
 
     @property
     def of_header(self) -> bool:
         """Only the message's own header is needed, which the index may have."""
-        return not self.section.path and self.section.text in _HEADER_TEXTS
+        whole = not self.section.path and self.form is not Form.DECODED_SIZE
+        return whole and self.section.text in _HEADER_TEXTS
 
 
 Item = ColumnItem | ContentItem
@@ -60,6 +72,8 @@ ITEMS: Final[dict[bytes, Item]] = {
     b"SAVEDATE": ColumnItem(Column.SAVED, b"SAVEDATE %b"),  # RFC 8514
     b"X-SAVEDATE": ColumnItem(Column.SAVED, b"X-SAVEDATE %b"),  # the item's name before its RFC
     b"X-GUID": ColumnItem(Column.GUID, b"X-GUID %b"),  # Dovecot
+    b"EMAILID": ColumnItem(Column.EMAIL_ID, b"EMAILID (%b)", early=False),  # RFC 8474 5
+    b"THREADID": ColumnItem(Column.THREAD_ID, b"THREADID (%b)", early=False),
     b"ENVELOPE": _ENVELOPE,
     b"BODY": _BODY,
     b"BODYSTRUCTURE": ColumnItem(Column.BODYSTRUCTURE, b"BODYSTRUCTURE %b", early=False),
@@ -74,6 +88,7 @@ MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
     b"FULL": (FLAGS, _INTERNALDATE, _SIZE, _ENVELOPE, _BODY),
 }
 
+_SECTION_WORD: Final = re.compile(rb"(BODY|BINARY)(?:[\[.]|\Z)")
 _PART: Final = re.compile(rb"((?:[0-9]+\.)*[0-9]+)(?:\.|\Z)")
 _PARTIAL: Final = re.compile(rb"<([0-9]+)(?:\.([0-9]+))?>")
 MAX_PART_DEPTH: Final = 100  # the MIME parser makes no deeper parts
@@ -107,89 +122,104 @@ def _item(cursor: Cursor) -> Item:
     known = ITEMS.get(name)
     if known is not None:
         return known
-    if name.startswith((b"BODY[", b"BODY.")):
-        return _section_item(name, cursor)
+    word = _SECTION_WORD.match(name)
+    if word is not None:
+        return _SectionParser(word[1].decode()).item(name, cursor)
     shown = name.decode("latin-1")
     raise BadSyntax(
         f"Unknown parameter {shown}" if name.startswith(b"RFC822.") else f"Unknown parameter: {shown}"
     )
 
 
-def _wrong(text: str) -> BadSyntax:
-    return BadSyntax(f"Invalid BODY[..] parameter: {text}")
+class _SectionParser:
+    """BODY[...], BODY.PEEK[...], BINARY[...], BINARY.PEEK[...] and BINARY.SIZE[...]."""
 
+    def __init__(self, word: str) -> None:
+        self._word = word
 
-def _section_item(name: bytes, cursor: Cursor) -> ContentItem:
-    """BODY[...] and BODY.PEEK[...], their section perhaps cut in three arguments by a header list."""
-    peek = name.startswith(b"BODY.PEEK")
-    text = name[len(b"BODY.PEEK") if peek else len(b"BODY") :]
-    if not text.startswith(b"["):
-        raise _wrong("Missing '['")
-    spec, closed, after = text[1:].partition(b"]")
-    fields: Sequence[Arg] | None = None
-    if not closed:
-        if not cursor.more():
-            raise _wrong("Missing ']'")
-        fields = cursor.list()
-        end = cursor.next() if cursor.more() else b""
-        if not isinstance(end, Atom) or not end.startswith(b"]"):
-            raise _wrong("Missing ']'")
-        after = end[1:]
-    section, label = _section(spec, fields)
-    partial = _partial(after)
-    start = b"" if partial is None else b"<%d>" % partial.offset
-    return ContentItem(b"BODY[%b]%b" % (label, start), section, partial, sets_seen=not peek)
+    def _wrong(self, text: str) -> BadSyntax:
+        return BadSyntax(f"Invalid {self._word}[..] parameter: {text}")
 
+    def _no_section(self) -> BadSyntax:
+        return BadSyntax(f"Invalid {self._word}[..] section")
 
-def _section(spec: bytes, fields: Sequence[Arg] | None) -> tuple[Section, bytes]:
-    path: tuple[int, ...] = ()
-    word = spec
-    found = _PART.match(spec)
-    if found is not None:
-        numbers = found[1].split(b".")
-        if len(numbers) > MAX_PART_DEPTH:
-            raise BadSyntax("Invalid BODY[..] section")
-        path = tuple(int(n[-MAX_PART_DIGITS:]) if len(n) <= MAX_PART_DIGITS else 2**32 for n in numbers)
-        word = spec[found.end() :]
-        if not word and spec.endswith(b"."):
-            raise BadSyntax("Invalid BODY[..] section")
-    try:
-        text = Text(word.decode("latin-1"))
-    except ValueError:
-        raise BadSyntax("Invalid BODY[..] section") from None
-    with_fields = text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)
-    if with_fields != bool(fields) or (text is Text.MIME and not path):
-        raise BadSyntax("Invalid BODY[..] section")
-    if not with_fields:
-        return Section(path, text), spec
-    names, shown = _fields(fields or ())
-    return Section(path, text, names), b"%b (%b)" % (spec, shown)
+    def item(self, name: bytes, cursor: Cursor) -> ContentItem:
+        """The section is perhaps cut in three arguments by a header list."""
+        word = self._word.encode()
+        suffix = b"" if name.startswith(word + b"[") else name[len(word) :].partition(b"[")[0]
+        known = (b"", b".PEEK", b".SIZE") if word == b"BINARY" else (b"", b".PEEK")
+        if suffix not in known or not name.startswith(b"[", len(word + suffix)):
+            raise self._wrong("Missing '['")
+        spec, closed, after = name[len(word + suffix) + 1 :].partition(b"]")
+        fields: Sequence[Arg] | None = None
+        if not closed:
+            if not cursor.more():
+                raise self._wrong("Missing ']'")
+            fields = cursor.list()
+            end = cursor.next() if cursor.more() else b""
+            if not isinstance(end, Atom) or not end.startswith(b"]"):
+                raise self._wrong("Missing ']'")
+            after = end[1:]
+        section, label = self._section(spec, fields)
+        if suffix == b".SIZE":
+            if after:
+                raise self._wrong("Unexpected data after ']'")
+            return ContentItem(b"BINARY.SIZE[%b]" % label, section, form=Form.DECODED_SIZE)
+        partial = self._partial(after)
+        start = b"" if partial is None else b"<%d>" % partial.offset
+        return ContentItem(
+            b"%b[%b]%b" % (word, label, start), section, partial, sets_seen=not suffix, form=Form(self._word)
+        )
 
+    def _section(self, spec: bytes, fields: Sequence[Arg] | None) -> tuple[Section, bytes]:
+        path: tuple[int, ...] = ()
+        word = spec
+        found = _PART.match(spec)
+        if found is not None:
+            numbers = found[1].split(b".")
+            if len(numbers) > MAX_PART_DEPTH:
+                raise self._no_section()
+            path = tuple(int(n) if len(n) <= MAX_PART_DIGITS else 2**32 for n in numbers)
+            word = spec[found.end() :]
+            if not word and spec.endswith(b"."):
+                raise self._no_section()
+        try:
+            text = Text(word.decode("latin-1"))
+        except ValueError:
+            raise self._no_section() from None
+        with_fields = text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT)
+        if with_fields != bool(fields) or (text is Text.MIME and not path):
+            raise self._no_section()
+        if not with_fields:
+            return Section(path, text), spec
+        names, shown = self._fields(fields or ())
+        return Section(path, text, names), b"%b (%b)" % (spec, shown)
 
-def _fields(args: Sequence[Arg]) -> tuple[tuple[bytes, ...], bytes]:
-    """Field names, and how they come back: in capitals, quoted where the client did."""
-    names: list[bytes] = []
-    shown: list[bytes] = []
-    for arg in args:
-        if isinstance(arg, list):
-            raise BadSyntax("Invalid BODY[..] section")
-        name = bytes(arg)
-        if b"\r" in name or b"\n" in name or b"\0" in name:
-            raise BadSyntax("Invalid BODY[..] section")
-        names.append(name)
-        shown.append(name.upper() if isinstance(arg, Atom) else quoted(name.upper()))
-    return tuple(names), b" ".join(shown)
+    def _fields(self, args: Sequence[Arg]) -> tuple[tuple[bytes, ...], bytes]:
+        """Field names, and how they come back: in capitals, quoted where the client did."""
+        names: list[bytes] = []
+        shown: list[bytes] = []
+        for arg in args:
+            if isinstance(arg, list):
+                raise self._no_section()
+            name = bytes(arg)
+            if b"\r" in name or b"\n" in name or b"\0" in name:
+                raise self._no_section()
+            names.append(name)
+            shown.append(name.upper() if isinstance(arg, Atom) else quoted(name.upper()))
+        return tuple(names), b" ".join(shown)
 
-
-def _partial(text: bytes) -> Partial | None:
-    if not text:
-        return None
-    if not text.startswith(b"<"):
-        raise _wrong("Unexpected data after ']'")
-    found = _PARTIAL.fullmatch(text)
-    if found is None:
-        if not text[1:2].isdigit():
-            raise _wrong("Too big partial start")
-        raise _wrong("Missing '>' in partial")
-    offset = min(int(found[1][:19]), MAX_PARTIAL)
-    return Partial(offset, _WHOLE if found[2] is None else min(int(found[2][:19]), MAX_PARTIAL))
+    def _partial(self, text: bytes) -> Partial | None:
+        if not text:
+            return None
+        if not text.startswith(b"<"):
+            raise self._wrong("Unexpected data after ']'")
+        found = _PARTIAL.match(text)
+        if found is None:
+            if not text[1:2].isdigit():
+                raise self._wrong("Too big partial start")
+            raise self._wrong("Missing '>' in partial")
+        if found.end() < len(text):
+            raise self._wrong("Unexpected data after '>'")
+        offset = min(int(found[1][:19]), MAX_PARTIAL)
+        return Partial(offset, _WHOLE if found[2] is None else min(int(found[2][:19]), MAX_PARTIAL))

@@ -14,6 +14,11 @@ def decode(wire: bytes) -> str:
     return "INBOX" if name.upper() == "INBOX" else name
 
 
+def object_id(guid: str) -> bytes:
+    """MAILBOXID, RFC 8474 4: the GUID that the mailbox keeps through renames and losses of the index."""
+    return b"F" + guid.encode()
+
+
 def encode(name: str) -> bytes:
     """The name as an astring."""
     return astring(mutf7.encode_lenient(name))

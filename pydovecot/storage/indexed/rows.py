@@ -20,6 +20,7 @@ _MSG: Final = {
     Column.SAVED: "m.saved",
     Column.SIZE: "m.size",
     Column.PHYSICAL_SIZE: "m.psize",
+    Column.QUICK_SIZE: "coalesce(m.size, m.psize)",
     Column.GUID: "m.guid",
     Column.NAME: "m.name",
     Column.POP3_UIDL: "m.uidl",
@@ -32,9 +33,10 @@ _CACHE: Final = {
     Column.SENT_DAY: "c.sent_day",
 }
 _FIELDS: Final = {Column.FIELDS: "f.data"}
+_OBJECT_ID: Final = {Column.EMAIL_ID: "o.email_id", Column.THREAD_ID: "o.thread_id"}
 # Whole headers are not kept: read from the message each time.
 _HEADER: Final = {Column.HEADER: "NULL"}
-STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_HEADER}
+STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_OBJECT_ID, **_HEADER}
 _NEVER_FILLED: Final = frozenset((Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL))
 
 # Columns that have no own place in Filled are made of the name.
@@ -43,6 +45,7 @@ FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
     Column.SAVED: lambda f: f.saved,
     Column.SIZE: lambda f: f.size,
     Column.PHYSICAL_SIZE: lambda f: f.psize,
+    Column.QUICK_SIZE: lambda f: f.size,
     Column.ENVELOPE: lambda f: f.envelope,
     Column.BODY: lambda f: f.body,
     Column.BODYSTRUCTURE: lambda f: f.bodystructure,
@@ -50,6 +53,8 @@ FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
     Column.SENT_DAY: lambda f: f.sent_day,
     Column.HEADER: lambda f: f.header,
     Column.FIELDS: lambda f: f.fields,
+    Column.EMAIL_ID: lambda f: f.email_id,
+    Column.THREAD_ID: lambda f: f.thread_id,
 }
 
 
@@ -153,6 +158,8 @@ def _joins(columns: Collection[Column]) -> str:
         joins += " LEFT JOIN cache c ON c.id = m.id"
     if Column.FIELDS in columns:
         joins += " LEFT JOIN fields f ON f.id = m.id"
+    if any(column in _OBJECT_ID for column in columns):
+        joins += " LEFT JOIN objectid o ON o.id = m.id"
     return joins
 
 
@@ -170,7 +177,8 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
         if f.sent is not None
     ]
     fields = [(key, f.fields) for key, f in kept if f.fields is not None and len(f.fields) <= MAX_FIELDS]
-    if not sizes and not content and not fields:
+    objectids = [(key, f.email_id, f.thread_id) for key, f in kept if f.thread_id is not None]
+    if not sizes and not content and not fields and not objectids:
         return
     with database.write():
         if sizes:
@@ -189,6 +197,12 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
             )
         if fields:
             database.executemany("INSERT OR REPLACE INTO fields VALUES (?,?)", fields)
+        if objectids:
+            database.executemany(
+                "INSERT INTO objectid VALUES (?,?,?) ON CONFLICT (id) DO UPDATE SET"
+                " email_id = coalesce(excluded.email_id, email_id), thread_id = excluded.thread_id",
+                objectids,
+            )
 
 
 def pieces(ranges: Sequence[tuple[int, int]], largest: int) -> Iterator[list[tuple[int, int]]]:

@@ -1,4 +1,4 @@
-"""CREATE. RFC 3501 6.3.3: a name that ends with the separator makes only the node."""
+"""CREATE. RFC 3501 6.3.3: a name that ends with the separator makes only the node. MAILBOXID: RFC 8474 4.1."""
 
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.services.imap import mailboxes
@@ -11,6 +11,6 @@ def parse(cursor: Cursor) -> str:
 
 
 def run(session: Session, name: str) -> Conversation:
-    session.store.create(name)
+    guid = session.store.create(name)
     yield from ()
-    return ok("Create completed")
+    return ok("Create completed", b"MAILBOXID (%b)" % mailboxes.object_id(guid) if guid else b"")

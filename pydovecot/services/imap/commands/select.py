@@ -70,4 +70,5 @@ def _state(view: View) -> bytes:
         b"* OK [UIDNEXT %d] Predicted next UID\r\n"
         b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (view.uidvalidity, view.uidnext, view.highest_modseq)
     )
+    lines.append(b"* OK [MAILBOXID (%b)] Unique mailbox id\r\n" % mailboxes.object_id(view.guid))
     return b"".join(lines)

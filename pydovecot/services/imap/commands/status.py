@@ -1,4 +1,4 @@
-"""STATUS. RFC 3501 6.3.10, RFC 7162 3.1.7 (HIGHESTMODSEQ), RFC 8438 (SIZE); X-SIZE, X-GUID: Dovecot."""
+"""STATUS. RFC 3501 6.3.10, RFC 7162 3.1.7 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 4.3; X-SIZE, X-GUID: Dovecot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ ITEMS: Final[dict[bytes, Callable[[Status], bytes]]] = {
     b"SIZE": lambda s: b"%d" % s.size,
     b"X-SIZE": lambda s: b"%d" % s.size,
     b"X-GUID": lambda s: s.guid.encode(),
+    b"MAILBOXID": lambda s: b"(%b)" % mailboxes.object_id(s.guid),
 }
 
 

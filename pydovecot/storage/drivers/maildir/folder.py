@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from pydovecot.mime import header as mime_header
-from pydovecot.mime import section, summary
+from pydovecot.mime import objectid, section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError
 from pydovecot.storage.content import common_fields, crlf_size
 from pydovecot.storage.drivers.maildir import changing, explaining, linking, sync
@@ -17,7 +17,9 @@ from pydovecot.storage.indexed.watch import Watched
 HEADER_BYTES: Final = 16384  # read first when only the header is wanted
 FULL_COLUMNS: Final = frozenset((Column.BODY, Column.BODYSTRUCTURE))
 HEAD_COLUMNS: Final = frozenset((Column.ENVELOPE, Column.SENT, Column.SENT_DAY, Column.FIELDS))
-SIZE_COLUMNS: Final = frozenset((Column.SIZE, Column.PHYSICAL_SIZE))
+CRLF_COLUMNS: Final = frozenset((Column.SIZE, Column.QUICK_SIZE))
+OBJECT_ID_COLUMNS: Final = frozenset((Column.EMAIL_ID, Column.THREAD_ID))
+SIZE_COLUMNS: Final = CRLF_COLUMNS | {Column.PHYSICAL_SIZE}
 
 
 class MaildirFolder(MaildirPlace):
@@ -100,7 +102,7 @@ class MaildirFolder(MaildirPlace):
             head = data[: mime_header.end(data)]
             self._measure(data, head, filled)
         else:
-            if Column.SIZE in wanted and filled.size is None:
+            if not CRLF_COLUMNS.isdisjoint(wanted) and filled.size is None:
                 data = self.with_file(name, _read_all)
                 filled.psize, filled.size = len(data), crlf_size(data)
                 head = data[: mime_header.end(data)]
@@ -111,9 +113,18 @@ class MaildirFolder(MaildirPlace):
                 filled.fields = common_fields(head)
         if Column.HEADER in wanted:
             filled.header = section.crlf(self.with_file(name, _read_header) if head is None else head)
+        if not OBJECT_ID_COLUMNS.isdisjoint(wanted):
+            self._identify(name, wanted, head, filled)
         if filled.psize is None and Column.PHYSICAL_SIZE in wanted:
             self._stat(name, filled)
         return filled
+
+    def _identify(self, name: str, wanted: Collection[Column], head: bytes | None, filled: Filled) -> None:
+        if Column.EMAIL_ID in wanted:
+            data = self.with_file(name, _read_all)
+            filled.email_id = objectid.email_id(data)
+            head = data[: mime_header.end(data)]
+        filled.thread_id = objectid.thread_id(self.with_file(name, _read_header) if head is None else head)
 
     def _stat(self, name: str, filled: Filled) -> None:
         def look(path: str) -> bytes:

@@ -5,15 +5,20 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
+from pydovecot.mime import objectid
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import Key
 from pydovecot.model.seqset import SeqSet
+from pydovecot.model.sort import SortBy, ThreadKind
 from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
 from pydovecot.storage.backend import Resolver
 from pydovecot.storage.content import Content, common_fields, crlf_size
 from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
+from pydovecot.storage.ordering.shelf import NoShelf
+from pydovecot.storage.ordering.sorting import in_order
+from pydovecot.storage.ordering.threading import thread_list
 from pydovecot.storage.search import evaluate
 
 State = tuple[int, frozenset[str], int]  # system flags, keywords, modseq
@@ -139,6 +144,14 @@ class MemoryView:
         """Sequence numbers of matching messages."""
         return evaluate(self, key)
 
+    def sort(self, program: Sequence[SortBy], seqs: Sequence[Seq]) -> Sequence[Seq]:
+        """Messages in another order."""
+        return in_order(self, NoShelf(), program, seqs)
+
+    def thread(self, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
+        """Messages as thread lists."""
+        return thread_list(self, NoShelf(), kind, seqs, uid=uid)
+
     def store(
         self,
         seqs: SeqSet,
@@ -149,6 +162,7 @@ class MemoryView:
         silent: bool = False,
     ) -> StoreResult:
         """Change flags of what the mailbox holds now."""
+        self.verify()
         named = self._mailbox.spelled(flags.keywords, create=op is not StoreOp.REMOVE)
         changed: list[int] = []
         modified: list[Uid] = []
@@ -186,6 +200,7 @@ class MemoryView:
 
     def copy(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy through the target's Save."""
+        self.verify()
         chosen = [uid for _, uid in self._chosen(seqs)]
         mails = [self._mailbox.mails[uid] for uid in chosen if uid in self._mailbox.mails]
         originals = [
@@ -214,12 +229,17 @@ class MemoryView:
 
     def expunge_seqs(self, seqs: SeqSet) -> None:
         """Remove messages whatever their flags."""
+        self.verify()
         self._mailbox.expunge([uid for _, uid in self._chosen(seqs)])
+
+    def verify(self) -> None:
+        """The mailbox was not deleted."""
+        if self._mailbox.deleted:
+            raise MailboxGoneError(self.name)
 
     def sync(self, *, expunges: bool = True) -> Changes:
         """Compare what was told with what is."""
-        if self._mailbox.deleted:
-            raise MailboxGoneError(self.name)
+        self.verify()
         mails = self._mailbox.mails
         gone = [(seq, uid) for seq, uid in enumerate(self._uids, 1) if uid not in mails] if expunges else []
         for _, uid in gone:
@@ -243,7 +263,8 @@ class MemoryView:
         self._pending.clear()
         recent, self._told_recent = self._told_recent, self._take_recent(new)
         keywords, self._known_keywords = self._known_keywords, len(self._mailbox.keywords)
-        if expunges:
+        held = any(uid not in mails for uid in self._uids)
+        if not held:
             self._told_modseq = self._mailbox.modseq
         return Changes(
             expunged=[Seq(seq) for seq, _ in gone],
@@ -253,6 +274,7 @@ class MemoryView:
             changed=changed,
             new_keywords=keywords != self._known_keywords,
             highest_modseq=ModSeq(self._told_modseq),
+            held=held,
         )
 
     def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
@@ -260,10 +282,18 @@ class MemoryView:
         chosen = enumerate(self._uids, 1) if seqs is None else self._chosen(seqs)
         return [Seq(seq) for seq, uid in chosen if self._told[uid][2] > modseq]
 
-    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
-        """UIDs expunged after `modseq`."""
-        gone = (uid for when, uid in self._mailbox.expunged if when > modseq and uid not in self._told)
-        return SeqSet.of(sorted(uid for uid in gone if uids is None or uid in uids))
+    def vanished_since(
+        self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)
+    ) -> SeqSet:
+        """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
+        mailbox = self._mailbox
+        gone: Iterable[int] = (uid for when, uid in mailbox.expunged if when > modseq)
+        if modseq < mailbox.expunged_from:
+            gone = range(same_to + 1, mailbox.uidnext)
+        wanted = None if uids is None else uids.resolve(mailbox.uidnext - 1)
+        return SeqSet.of(
+            sorted(uid for uid in gone if uid not in self._told and (wanted is None or uid in wanted))
+        )
 
     def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None:
         """Keep UIDLs."""
@@ -278,6 +308,11 @@ class MemoryView:
             self._mailbox.watchers.add(self._event)
         return self._event
 
+    @property
+    def watch_problem(self) -> str:
+        """There is never any."""
+        return ""
+
     def drain_watch(self) -> bool:
         """Read the eventfd."""
         if self._event is None:
@@ -286,11 +321,6 @@ class MemoryView:
             os.eventfd_read(self._event)
         except BlockingIOError:
             return False
-    @property
-    def watch_problem(self) -> str:
-        """There is never any."""
-        return ""
-
         return True
 
     def close(self) -> None:
@@ -310,6 +340,7 @@ MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
     Column.SAVED: lambda mail: mail.saved,
     Column.SIZE: lambda mail: crlf_size(mail.stored),
     Column.PHYSICAL_SIZE: lambda mail: len(mail.stored),
+    Column.QUICK_SIZE: lambda mail: crlf_size(mail.stored),
     Column.GUID: lambda mail: mail.guid,
     Column.NAME: lambda mail: mail.guid,
     Column.POP3_UIDL: lambda mail: mail.pop3_uidl,
@@ -320,6 +351,8 @@ MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
     Column.FIELDS: lambda mail: common_fields(Content(mail.stored).header()),
     Column.SENT: lambda mail: Content(mail.stored).summary().sent,
     Column.SENT_DAY: lambda mail: Content(mail.stored).summary().sent_day,
+    Column.EMAIL_ID: lambda mail: objectid.email_id(mail.stored),
+    Column.THREAD_ID: lambda mail: objectid.thread_id(Content(mail.stored).header()),
 }
 CONTENT_COLUMNS: Final = frozenset(
     (
@@ -330,6 +363,8 @@ CONTENT_COLUMNS: Final = frozenset(
         Column.FIELDS,
         Column.SENT,
         Column.SENT_DAY,
+        Column.EMAIL_ID,
+        Column.THREAD_ID,
     )
 )
 
