@@ -100,6 +100,11 @@ def wire_lines(block: bytes) -> bytes:
     return block.replace(b"\n", b"\r\n").replace(b"\0", b"\x80")
 
 
+def without_fields(block: bytes, names: tuple[bytes, ...]) -> bytes:
+    """A header block without these fields, LF line ends, its empty line included."""
+    return _filtered(block, Text.HEADER_FIELDS_NOT, names)
+
+
 def _filtered(block: bytes, what: Text, names: tuple[bytes, ...]) -> bytes:
     if b"\r" in block:
         block = header.drop_cr(block)

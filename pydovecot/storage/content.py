@@ -6,7 +6,9 @@ which function is asked, and what is remembered while the message is open.
 
 from typing import Final
 
-from pydovecot.mime import header, section, summary
+from pydovecot.mime import binary, header, section, structure, summary
+from pydovecot.mime.binary import Decoded
+from pydovecot.model.errors import Code, UserError
 from pydovecot.model.section import Section, Text
 from pydovecot.storage.api import COMMON_FIELDS
 
@@ -37,12 +39,14 @@ def common_fields(block: bytes) -> bytes:
 class Content:
     """Answers storage.api.Message for bytes in memory."""
 
-    __slots__ = ("_crlf", "_stored", "_summary")
+    __slots__ = ("_crlf", "_decodable", "_root", "_stored", "_summary")
 
     def __init__(self, stored: bytes) -> None:
         self._stored = stored
         self._crlf: bytes | None = None
         self._summary: summary.Summary | None = None
+        self._root: structure.Part | None = None
+        self._decodable = False  # all parts could be decoded
 
     def stored(self) -> bytes:
         """The message as stored."""
@@ -62,16 +66,37 @@ class Content:
         """Bytes of BODY[section]; None when there is no such part."""
         if not wanted.path and wanted.text is Text.ALL:
             return section.wire(self._stored)
-        root = self._summary.root if self._summary is not None else None
-        return section.extract(self._stored, root, wanted)
+        return section.extract(self._stored, self._root, wanted)
+
+    def binary(self, wanted: Section) -> Decoded:
+        """BINARY[section]."""
+        try:
+            return binary.extract(self._stored, self._parsed(), wanted)
+        except binary.UnknownEncodingError:
+            raise UserError(Code.UNKNOWN_CTE, "Unknown Content-Transfer-Encoding") from None
+        except binary.InvalidDataError:
+            raise UserError(Code.PARSE, "Invalid data in MIME part") from None
+
+    def binary_size(self, wanted: Section) -> int:
+        """BINARY.SIZE[section]. As in Dovecot only of messages all of whose parts can be decoded."""
+        if not self._decodable and binary.decodes(wanted) and binary.exists(self._parsed(), wanted):
+            self.binary(Section())
+            self._decodable = True
+        return self.binary(wanted).size
+
+    def _parsed(self) -> structure.Part:
+        if self._root is None:
+            self._root = structure.parse(self._stored, measure=False)
+        return self._root
 
     def summary(self) -> summary.Summary:
         """All fields that one scan of the message gives."""
         if self._summary is None:
             self._summary = summary.of(self._stored)
+            self._root = self._summary.root
         return self._summary
 
     def close(self) -> None:
         """Forget the bytes."""
         self._stored = b""
-        self._crlf = self._summary = None
+        self._crlf = self._summary = self._root = None

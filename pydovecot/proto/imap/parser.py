@@ -13,6 +13,8 @@ from typing import Final
 
 from pydovecot.proto.imap.syntax import MAX_LITERAL_DIGITS, MAX_NAME_BYTES, MAX_TAG_BYTES, BadSyntax
 
+LITERAL8_REFUSED: Final = "literal8 not allowed here"  # RFC 3516 4: only as a message
+
 _LITERAL: Final = re.compile(rb"(?:^|[ (])(~?)\{([0-9]+)(\+?)\}\Z")
 _TAG: Final = re.compile(rb'[^\x00-\x20(){%*"\\+\x7f-\xff]+')  # RFC 3501 9: any ASTRING-CHAR except "+"
 _NAME: Final = re.compile(rb"[^\x00-\x20\x7f-\xff]+")
@@ -200,6 +202,9 @@ class Parser:
             command.stream = literal
             self._literal_left = literal.size
             return command
+        if literal.binary:
+            self._swallow(literal)
+            return BadCommand(command.tag, f"IMAP command {command.name.decode()}", LITERAL8_REFUSED)
         return self._begin_literal(command, literal)
 
     def _begin_literal(self, command: Command, literal: LiteralStart) -> Event | None:

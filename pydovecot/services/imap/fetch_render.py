@@ -6,13 +6,14 @@ from itertools import islice
 from typing import Any, Final
 
 from pydovecot.mime import section as mime_section
-from pydovecot.model.errors import InternalError
+from pydovecot.mime.binary import Decoded
+from pydovecot.model.errors import InternalError, UserError
 from pydovecot.model.flags import Flag
 from pydovecot.model.numbers import Seq
 from pydovecot.model.section import Text
 from pydovecot.model.seqset import SeqSet
 from pydovecot.services.imap.dates import DateFormatter
-from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, Item
+from pydovecot.services.imap.fetch_items import FLAGS, ColumnItem, ContentItem, Form, Item
 from pydovecot.services.imap.reply import EndSession
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, Message, View
@@ -30,8 +31,8 @@ HOLD_BELOW: Final = 64 << 20
 class Plan:
     r"""One FETCH prepared: items in the order of the answer.
 
-    `expunged` turns True when content was gone; `failure` is the first one that waits for the end; `marked`
-    are the UIDs that got \Seen.
+    `expunged` turns True when content was gone; `failure` is the first one that waits for the end; `refusal`
+    is why it stopped at a message that cannot be decoded; `marked` are the UIDs that got \Seen.
     """
 
     def __init__(self, session: Session, items: Sequence[Item]) -> None:
@@ -43,6 +44,7 @@ class Plan:
         )
         self.expunged = False
         self.failure: Exception | None = None
+        self.refusal: UserError | None = None
         self.marked: list[int] = []
         date = DateFormatter(session.world.localtime)
         self._convert: dict[Column, Callable[[Any], bytes]] = {
@@ -101,9 +103,15 @@ class Plan:
     # With content
 
     def _by_message(self, seqs: SeqSet) -> Iterator[bytes]:
+        # A message that cannot be decoded ends it: those behind it must not have got \Seen.
+        one_by_one = self._sets_seen and any(
+            isinstance(item, ContentItem) and item.form is not Form.AS_IS for item in self._content
+        )
         numbers = iter(seqs)
-        while batch := list(islice(numbers, MESSAGES_A_BATCH)):
+        while batch := list(islice(numbers, 1 if one_by_one else MESSAGES_A_BATCH)):
             yield from self._batch(SeqSet.of(batch))
+            if self.refusal is not None:
+                return
 
     def _batch(self, seqs: SeqSet) -> Iterator[bytes]:
         fresh = self._mark_seen(seqs)
@@ -129,6 +137,9 @@ class Plan:
                         torn = True
                         yield from _flush(waiting)
                         waiting, size = [], 0
+            except UserError as exc:
+                self.refusal = exc
+                break
             except (InternalError, OSError) as exc:
                 self._failed(exc, torn)
                 del waiting[held:]
@@ -160,19 +171,29 @@ class Plan:
     def _message(self, seq: Seq, words: Sequence[bytes]) -> Iterator[bytes]:
         """One response in parts."""
         source = _Source(self._view, seq)
+        told = bool(words)
+        yield b"* %d FETCH (%b" % (seq, b" ".join(words))
         try:
-            lead = b"* %d FETCH (" % seq
-            if words:
-                lead += b" ".join(words) + b" "
             for item in self._content:
+                lead = b" " if told else b""
                 if isinstance(item, ColumnItem):
                     yield lead + self._late(item, seq)
+                elif item.form is Form.DECODED_SIZE:
+                    yield b"%b%b %d" % (lead, item.label, source.decoded_size(item))
+                elif item.form is Form.DECODED:
+                    decoded = source.decoded(item)
+                    self._count(item, 0 if decoded is None else decoded.size)
+                    yield from _decoded(lead, item, decoded)
                 else:
                     data = source.section(item)
-                    self._count(item, data)
+                    self._count(item, len(data or b""))
                     yield from _content(lead, item, data)
-                lead = b" "
+                told = True
             yield b")\r\n"
+        except UserError:
+            # What was told so far stands; a response needs one item at least.
+            yield b")\r\n" if told else b"UID %d)\r\n" % self._view.uids[seq - 1]
+            raise
         finally:
             self.expunged |= source.expunged
             source.close()
@@ -190,14 +211,14 @@ class Plan:
         self.expunged = True
         return item.form % b"NIL"
 
-    def _count(self, item: ContentItem, data: bytes | None) -> None:
+    def _count(self, item: ContentItem, size: int) -> None:
         stats = self._session.stats
         if item.of_header:
             stats.fetch_hdr_count += 1
-            stats.fetch_hdr_bytes += len(data or b"")
+            stats.fetch_hdr_bytes += size
         else:
             stats.fetch_body_count += 1
-            stats.fetch_body_bytes += len(data or b"")
+            stats.fetch_body_bytes += size
 
 
 class _Source:
@@ -210,14 +231,29 @@ class _Source:
 
     def section(self, item: ContentItem) -> bytes | None:
         """None: the message is gone (NIL). A part that does not exist is empty, as Dovecot answers."""
-        try:
-            if self._message is None:
-                self._message = self._view.message(self._seq)
-            data = self._message.section(item.section) or b""
-        except ExpungedError:
-            self.expunged = True
+        message = self._open()
+        return None if message is None else _cut(message.section(item.section) or b"", item)
+
+    def decoded(self, item: ContentItem) -> Decoded | None:
+        """As `section`, with encodings undone."""
+        message = self._open()
+        if message is None:
             return None
-        return _cut(data, item)
+        found, partial = message.binary(item.section), item.partial
+        return found if partial is None else found.cut(partial.offset, partial.length)
+
+    def decoded_size(self, item: ContentItem) -> int:
+        """0 when the message is gone."""
+        message = self._open()
+        return 0 if message is None else message.binary_size(item.section)
+
+    def _open(self) -> Message | None:
+        if self._message is None:
+            try:
+                self._message = self._view.message(self._seq)
+            except ExpungedError:
+                self.expunged = True
+        return self._message
 
     def close(self) -> None:
         if self._message is not None:
@@ -248,7 +284,7 @@ def _header_maker(item: ContentItem) -> Callable[[bytes], bytes]:
     """From a message's header block to what the item asks of it."""
     section = item.section
     if section.text is Text.HEADER:
-        return lambda header: _cut(header, item)
+        return lambda header: _cut(_no_nul(header), item)
     exclude = section.text is Text.HEADER_FIELDS_NOT
 
     def general(header: bytes) -> bytes:
@@ -265,9 +301,14 @@ def _header_maker(item: ContentItem) -> Callable[[bytes], bytes]:
     def quick(header: bytes) -> bytes:
         if not header.endswith(b"\n\r\n"):
             return general(header)
-        return b"\n".join(find(b"\n" + header)) + b"\n"
+        return _no_nul(b"\n".join(find(b"\n" + header)) + b"\n")
 
     return quick
+
+
+def _no_nul(data: bytes) -> bytes:
+    """Literals must not have NUL: it is sent as 0x80, as elsewhere."""
+    return data.replace(b"\0", b"\x80") if b"\0" in data else data
 
 
 def _content(lead: bytes, item: ContentItem, data: bytes | None) -> Iterator[bytes]:
@@ -278,6 +319,15 @@ def _content(lead: bytes, item: ContentItem, data: bytes | None) -> Iterator[byt
     else:
         yield b"%b%b {%d}\r\n" % (lead, item.label, len(data))
         yield data
+
+
+def _decoded(lead: bytes, item: ContentItem, decoded: Decoded | None) -> Iterator[bytes]:
+    """As `_content`; what may hold NUL is a literal8, RFC 3516 4.1."""
+    if decoded is None:
+        yield b"%b%b NIL" % (lead, item.label)
+        return
+    yield b"%b%b %b{%d}\r\n" % (lead, item.label, b"~" if decoded.raw else b"", decoded.size)
+    yield from decoded.chunks
 
 
 def _flush(parts: Sequence[bytes]) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""APPEND. RFC 3501 6.3.11, RFC 3502 (several messages), RFC 7888, RFC 4315 3 (APPENDUID).
+"""APPEND. RFC 3501 6.3.11, RFC 3502 (several messages), RFC 3516 (literal8), RFC 7888, RFC 4315 3.
 
 The only command that takes its literals piece by piece: a message goes from the socket into the store.
 """
@@ -7,10 +7,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydovecot.mime import asbase64
 from pydovecot.model.flags import FlagSet
 from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
-from pydovecot.proto.imap.parser import LiteralStart
+from pydovecot.proto.imap.parser import LITERAL8_REFUSED, LiteralStart
 from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, BadSyntax, Literal
 from pydovecot.proto.imap.tokens import arguments
 from pydovecot.services.imap import mailboxes
@@ -21,6 +22,8 @@ from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 from pydovecot.storage.api import Save, SaveResult
 
+# To become base64 a message must be in memory: larger ones stay as they are.
+MAX_CONVERTED: Final = 64 << 20
 MAX_NAME_BYTES: Final = 4096  # a mailbox name as a literal
 
 Piece = tuple[bytes, LiteralStart | None]
@@ -98,6 +101,8 @@ def _mailbox(
     args = _args(text, literal)
     if not args:
         assert literal is not None
+        if literal.binary:
+            raise BadSyntax(LITERAL8_REFUSED)
         if literal.size > MAX_NAME_BYTES:
             raise BadSyntax("Too long argument")
         name = b""
@@ -114,9 +119,14 @@ def _mailbox(
 
 
 def _message(save: Save, literal: LiteralStart) -> Generator[Need, Any, None]:
+    if literal.binary and literal.size <= MAX_CONVERTED:
+        whole = bytearray()
+        while (chunk := (yield Need.LITERAL)) is not None:
+            whole += chunk
+        for chunk in asbase64.convert(bytes(whole)):
+            save.write(chunk)
+        return
     while (chunk := (yield Need.LITERAL)) is not None:
-        if not literal.binary and b"\0" in chunk:
-            chunk = chunk.replace(b"\0", b"\x80")  # RFC 3501 9 has no NUL in a literal; as Dovecot stores it
         save.write(chunk)
 
 

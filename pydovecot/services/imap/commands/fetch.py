@@ -80,6 +80,8 @@ def run(session: Session, args: Args) -> Conversation:
     told = SeqSet.of(plan.marked) if session.condstore else SeqSet()
     yield from sync(session, expunges=args.uid, uid=args.uid)
     yield from tell_modseqs(session, told, uid=args.uid)
+    if plan.refusal is not None:
+        raise plan.refusal
     if plan.failure is not None:
         if session.settings.imap_fetch_failure == "disconnect-after":
             raise EndSession("FETCH failed") from plan.failure
