@@ -1,18 +1,23 @@
 """The contract of passdb and userdb drivers, and what they are given."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.passwd_file import PasswdFiles
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.result import Result, UserResult
+from pydovecot.authdb.sql import SqlDatabases
 from pydovecot.password.secret import Secret
 
 
 class BadArgs(Exception):
     """The `args` of a passdb or userdb cannot be used; the text is for the administrator."""
+
+
+class ListFailed(Exception):
+    """The users cannot be listed now; the text is for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class DriverWorld:
 
     files: PasswdFiles
     valid_uids: Callable[[int], bool] = lambda uid: uid != 0  # for listings
+    sql: SqlDatabases = field(default_factory=SqlDatabases)
 
 
 class Passdb(Protocol):
@@ -62,5 +68,5 @@ class Userdb(Protocol):
         ...
 
     def users(self) -> Iterator[str] | None:
-        """All user names, or None if this driver cannot list them."""
+        """All user names, or None if this driver never can list them. Raises ListFailed, also on the way."""
         ...

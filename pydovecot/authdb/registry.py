@@ -7,11 +7,15 @@ from pydovecot.authdb.driver import DriverWorld, Passdb, Userdb
 from pydovecot.authdb.passdb.pam import PamPassdb
 from pydovecot.authdb.passdb.passwd import PasswdPassdb
 from pydovecot.authdb.passdb.passwd_file import PasswdFilePassdb
+from pydovecot.authdb.passdb.python import PythonPassdb
 from pydovecot.authdb.passdb.shadow import ShadowPassdb
+from pydovecot.authdb.passdb.sql import SqlPassdb
 from pydovecot.authdb.passdb.static import StaticPassdb
 from pydovecot.authdb.userdb.passwd import PasswdUserdb
 from pydovecot.authdb.userdb.passwd_file import PasswdFileUserdb
 from pydovecot.authdb.userdb.prefetch import PrefetchUserdb
+from pydovecot.authdb.userdb.python import PythonUserdb
+from pydovecot.authdb.userdb.sql import SqlUserdb
 from pydovecot.authdb.userdb.static import StaticUserdb
 
 PASSDBS: Final[Mapping[str, Callable[[str, DriverWorld], Passdb]]] = {
@@ -20,15 +24,19 @@ PASSDBS: Final[Mapping[str, Callable[[str, DriverWorld], Passdb]]] = {
     "passwd": PasswdPassdb,
     "shadow": ShadowPassdb,
     "pam": PamPassdb,
+    "sql": SqlPassdb,
+    "python": PythonPassdb,
 }
 USERDBS: Final[Mapping[str, Callable[[str, DriverWorld], Userdb]]] = {
     "static": StaticUserdb,
     "passwd-file": PasswdFileUserdb,
     "passwd": PasswdUserdb,
     "prefetch": PrefetchUserdb,
+    "sql": SqlUserdb,
+    "python": PythonUserdb,
 }
 
 # What Dovecot 2.2 and 2.3 know besides: the name is right, we do not have the driver.
 NOT_YET: Final = frozenset(
-    {"sql", "ldap", "dict", "checkpassword", "imap", "oauth2"} | {"lua", "bsdauth", "sia", "vpopmail", "nss"}
+    {"ldap", "dict", "checkpassword", "imap", "oauth2"} | {"lua", "bsdauth", "sia", "vpopmail", "nss"}
 )

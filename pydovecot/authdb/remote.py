@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydovecot.authdb.check import check
 from pydovecot.authdb.database import Database
+from pydovecot.authdb.driver import ListFailed
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.result import Result, UserResult
 from pydovecot.authdb.settings import AuthSettings, PassdbSettings, UserdbSettings
@@ -72,8 +73,13 @@ def serve(database: Database, message: Message) -> tuple[Iterable[str], Message]
     if work in (Work.USER, Work.LIST):
         userdb = _entry(database.all_userdbs, message.index)
         if work is Work.LIST:
+            try:
+                names = list(userdb.driver.users() or ())
+            except ListFailed as exc:
+                database.event.error(str(exc))
+                return (), answer
             answer.word = UserResult.OK.value
-            return userdb.driver.users() or (), answer
+            return names, answer
         answer.word = userdb.driver.lookup(request, userdb.log).value
     else:
         passdb = _entry(database.all_passdbs, message.index)
@@ -93,7 +99,7 @@ def serve(database: Database, message: Message) -> tuple[Iterable[str], Message]
 def take(step: Blocking, answer: Message, parts: list[str]) -> Any:
     """Change the request as the worker's answer says; the value for the generator that asked."""
     if step.work is Work.LIST:
-        return parts
+        return parts if answer.word == UserResult.OK.value else None
     if step.work is Work.CHECK:
         return _result(answer), answer.first("reason") or ""
     request = step.request

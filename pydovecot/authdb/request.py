@@ -6,7 +6,7 @@ from typing import Final
 
 from pydovecot.authdb.fields import Fields
 from pydovecot.password.schemes import Stored
-from pydovecot.password.secret import Secret
+from pydovecot.password.secret import HIDDEN, Secret
 from pydovecot.settings import expand
 
 MAX_LOG_USERNAME: Final = 64  # Dovecot: MAX_LOG_USERNAME_LEN
@@ -130,9 +130,27 @@ class AuthRequest:
             return template
         return expand.expand(template, _PathTable(self), self._functions())
 
+    def expand_escaped(
+        self, template: str, escape: Callable[[str], str], *, hide_password: bool = False
+    ) -> str:
+        """As `expand`, each value made harmless by `escape` before it goes in."""
+        table = _EscapedTable(self, escape, hide_password)
+        functions = {name: _escaped(function, escape) for name, function in self._functions().items()}
+        return expand.expand(template, table, functions)
+
     def _functions(self) -> Mapping[str, Callable[[str], str | None]]:
         userdb = self.userdb
         return {"passdb": self.extra.get, "userdb": userdb.get if userdb is not None else _nothing}
+
+
+def _escaped(
+    function: Callable[[str], str | None], escape: Callable[[str], str]
+) -> Callable[[str], str | None]:
+    def call(name: str) -> str | None:
+        value = function(name)
+        return None if value is None else escape(value)
+
+    return call
 
 
 def _nothing(_name: str) -> None:
@@ -213,3 +231,18 @@ class _PathTable(RequestTable):
     def __getitem__(self, name: str) -> str:
         value = super().__getitem__(name).partition("/")[0]
         return "_" if value in (".", "..") else value
+
+
+class _EscapedTable(RequestTable):
+    """Values as they may stand in a query."""
+
+    __slots__ = ("_escape", "_hide_password")
+
+    def __init__(self, request: AuthRequest, escape: Callable[[str], str], hide_password: bool) -> None:
+        super().__init__(request)
+        self._escape, self._hide_password = escape, hide_password
+
+    def __getitem__(self, name: str) -> str:
+        if self._hide_password and name == "password":
+            return HIDDEN
+        return self._escape(super().__getitem__(name))

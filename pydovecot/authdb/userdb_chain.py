@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydovecot.authdb.cache import AuthCache, Cached
+from pydovecot.authdb.driver import ListFailed
 from pydovecot.authdb.entry import UserdbEntry
 from pydovecot.authdb.passdb_chain import PassdbChain
 from pydovecot.authdb.request import AuthRequest
@@ -65,17 +66,25 @@ class UserdbChain:
             self._event.error(f"{name}({request.log_id()}): {text}")
         return UserResult.UNKNOWN
 
-    def users(self) -> Steps[list[str]]:
-        """The names of all userdbs that can list them, each once."""
+    def users(self) -> Steps[list[str] | None]:
+        """The names of all userdbs that can list them, each once; None when one of them failed."""
         names: dict[str, None] = {}
+        failed = False
         for entry in self.userdbs:
             if entry.driver.blocking and self._workers:
                 found = yield Blocking(Work.LIST, entry.index, AuthRequest())
             else:
-                listed = entry.driver.users()
-                found = None if listed is None else list(listed)
+                found = self._list_here(entry)
+            failed |= found is None
             names.update(dict.fromkeys(found or ()))
-        return list(names)
+        return None if failed else list(names)
+
+    def _list_here(self, entry: UserdbEntry) -> list[str] | None:
+        try:
+            return list(entry.driver.users() or ())
+        except ListFailed as exc:
+            self._event.error(str(exc))
+            return None
 
     def _next(self, position: int, *, found: bool) -> int:
         for index in range(position, len(self.userdbs)):

@@ -73,7 +73,7 @@ class Authentication:
         if not self.request.cert_username or not self.database.names.cert_username:
             self.log.info(self.request, "username not known")
             return False
-        return self._set_user(self.request.cert_username, authzid)
+        return self._set_user("", authzid)  # names.set_user puts the certificate's name in its place
 
     def _set_user(self, user: str, authzid: str) -> bool:
         error = self.database.names.set_user(self.request, user)

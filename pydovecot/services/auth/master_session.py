@@ -144,6 +144,8 @@ class MasterSession(Session):
 
     def _list_steps(self, number: int) -> Lookup:
         names = yield from self._server.database.userdbs.users()
+        if names is None:
+            return f"DONE\t{number}\tfail\n"
         lines = [f"LIST\t{number}\t{tabescape.escape_text(name)}\n" for name in names]
         return "".join(lines) + f"DONE\t{number}\t\n"
 

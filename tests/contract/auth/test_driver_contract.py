@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,19 @@ def log(name: str) -> DbLog:
 def args_of(driver: str, folder: Path) -> str:
     users = folder / "users"
     users.write_text("alice:{PLAIN}secret:1000:1000::/h/alice::\n")
+    database = folder / "users.sqlite"
+    if not database.exists():
+        connection = apsw.Connection(str(database))
+        connection.execute("CREATE TABLE users (username, domain, password, home, uid, gid)")
+        connection.execute("INSERT INTO users VALUES ('alice', '', '{PLAIN}secret', '/h/alice', 1000, 1000)")
+        connection.close()
+    (folder / "sql.conf").write_text(f"driver = sqlite\nconnect = {database}\n")
+    (folder / "own.py").write_text(
+        "def find(user):\n    return {'password': 'secret', 'uid': 1000} if user.user == 'alice' else None\n"
+    )
     return {
+        "sql": str(folder / "sql.conf"),
+        "python": f"{folder}/own.py:find",
         "static": "password=secret uid=1000",
         "passwd-file": str(users),
         "passwd": "",

@@ -61,7 +61,19 @@ def test_what_we_do_not_have_yet_is_said_and_left_out() -> None:
     [
         ("passdb {\n driver = nope\n}\n", "Unknown passdb driver 'nope'"),
         ("passdb {\n args = x\n}\n", "passdb is missing driver"),
-        ("passdb {\n driver = sql\n}\n", "Support not compiled in for passdb driver 'sql'"),
+        ("passdb {\n driver = ldap\n}\n", "Support not compiled in for passdb driver 'ldap'"),
+        ("passdb {\n driver = sql\n}\n", "passdb sql: Configuration file path not given"),
+        ("userdb {\n driver = sql\n args = /no\n}\n", "userdb open(/no) failed: No such file or directory"),
+        (
+            "passdb {\n driver = python\n args = no_such_module:find\n}\n",
+            "passdb python: import of no_such_module failed: "
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        ("passdb {\n driver = python\n args = os:no_such\n}\n", "passdb python: os has no function no_such"),
+        (
+            "userdb {\n driver = python\n args = os\n}\n",
+            "userdb python: args must be module:function or /path/file.py:function, not 'os'",
+        ),
         ("userdb {\n driver = nope\n}\n", "Unknown userdb driver 'nope'"),
         ("passdb {\n driver = pam\n args = foo=bar x\n}\n", "pam: Unknown setting: foo=bar"),
         ("passdb {\n driver = passwd-file\n}\n", "passdb passwd-file: Missing args"),
