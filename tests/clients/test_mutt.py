@@ -1,10 +1,5 @@
 """mutt: reads a mailbox, saves all of it here, files mail there, deletes."""
 
-import os
-import pty
-import select
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +7,8 @@ import pytest
 from tests.support.cert import shared_certificate
 from tests.support.clients import PASSWORD, Account, digests, maildir_messages, need
 from tests.support.mailgen import generate
+from tests.support.terminal import run_in_terminal
+from tests.support.texts import without_headers
 
 pytestmark = [pytest.mark.process, pytest.mark.clients]
 
@@ -28,17 +25,12 @@ set imap_authenticators="plain:login" ssl_verify_host=no certificate_file=certif
 
 
 # mutt writes its own when it copies.
-OWN_HEADERS = (b"status:", b"x-status:", b"content-length:", b"lines:")
+OWN_HEADERS = ("Status", "X-Status", "Content-Length", "Lines")
 
 
 def plain(messages: list[bytes]) -> list[bytes]:
     """Without the headers that mutt adds to copies."""
-    out = []
-    for body in messages:
-        head, sep, rest = body.replace(b"\r\n", b"\n").partition(b"\n\n")
-        kept = [line for line in head.split(b"\n") if not line.lower().startswith(OWN_HEADERS)]
-        out.append(b"\n".join(kept) + sep + rest)
-    return out
+    return [without_headers(message, OWN_HEADERS) for message in messages]
 
 
 def mutt(account: Account, cwd: Path, how: str, folder: str, keys: str) -> None:
@@ -47,35 +39,7 @@ def mutt(account: Account, cwd: Path, how: str, folder: str, keys: str) -> None:
     url = f"{scheme}://{account.name}:{PASSWORD}@localhost:{getattr(account.site, port)}/"
     (cwd / "certificates").write_bytes(shared_certificate().cert.read_bytes())
     (cwd / "muttrc").write_text(f'{SETTINGS}{lines}set folder="{url}"\npush "{keys}"\n')
-    env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LC_ALL": "C.UTF-8", "TERM": "vt100"}
-    command = [need("mutt"), "-n", "-F", "muttrc", "-f", f"{url}{folder}"]
-    master, slave = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            command, cwd=cwd, env=env, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-        )
-        os.close(slave)
-        screen = _watch(process, master)
-        assert process.wait(5) == 0, screen
-    finally:
-        os.close(master)
-
-
-def _watch(process: "subprocess.Popen[bytes]", terminal: int) -> bytes:
-    """Read what it draws until it ends; a mutt that asks something would wait for ever."""
-    screen = b""
-    deadline = time.monotonic() + 40
-    while process.poll() is None:
-        if time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"mutt did not end: {screen[-3000:]!r}")
-        if select.select([terminal], [], [], 0.1)[0]:
-            try:
-                screen += os.read(terminal, 65536)
-            except OSError:
-                break
-    return screen
+    run_in_terminal([need("mutt"), "-n", "-F", "muttrc", "-f", f"{url}{folder}"], cwd)
 
 
 @pytest.mark.parametrize("how", SCHEMES)
