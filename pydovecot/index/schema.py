@@ -63,7 +63,7 @@ CREATE TABLE fields (id INTEGER PRIMARY KEY, data BLOB);
 CREATE TABLE objectid (id INTEGER PRIMARY KEY, email_id BLOB, thread_id BLOB);
 -- All UIDs and states as packed arrays, as of `modseq`: opening a mailbox reads this and the log behind it.
 CREATE TABLE snapshot (mailbox INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uids BLOB, states BLOB);
--- Packed arrays made of all messages (SORT, THREAD), about the `messages` up to `last_uid`. See storage.ordering.
+-- What SORT and THREAD made of all messages: `messages` of them, up to `last_uid`. See storage.ordering.
 CREATE TABLE kept (
   mailbox INTEGER NOT NULL, kind TEXT NOT NULL,
   messages INTEGER NOT NULL, last_uid INTEGER NOT NULL,

@@ -295,7 +295,7 @@ class View(Protocol):
         ...
 
     def thread(self, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
-        """Those messages (ascending) as thread lists, wire, with UIDs or sequence numbers. RFC 5256 THREAD."""
+        """Those messages (ascending) as thread lists, wire, by UIDs or numbers. RFC 5256 THREAD."""
         ...
 
     def store(

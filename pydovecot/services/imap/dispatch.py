@@ -26,9 +26,11 @@ from pydovecot.services.imap.commands import (
     rename,
     search,
     select,
+    sort,
     status,
     store,
     subscribe,
+    thread,
 )
 from pydovecot.services.imap.errors import Missing
 from pydovecot.services.imap.reply import Conversation
@@ -71,15 +73,19 @@ COMMANDS: Final[dict[bytes, Verb]] = {
     b"RENAME": Verb(rename.parse, rename.run),
     b"SEARCH": Verb(search.parse, search.run, selected=True),
     b"SELECT": Verb(select.parse, select.run, missing=Missing.PLAIN),
+    b"SORT": Verb(sort.parse, sort.run, selected=True),
     b"STATUS": Verb(status.parse, status.run, missing=Missing.PLAIN),
     b"STORE": Verb(store.parse, store.run, selected=True),
     b"SUBSCRIBE": Verb(subscribe.parse, subscribe.run, missing=Missing.PLAIN),
+    b"THREAD": Verb(thread.parse, thread.run, selected=True),
     b"UID COPY": Verb(copy.parse_uid, copy.run, selected=True, missing=Missing.TRYCREATE),
     b"UID EXPUNGE": Verb(expunge.parse_uid, expunge.run, selected=True),
     b"UID FETCH": Verb(fetch.parse_uid, fetch.run, selected=True),
     b"UID MOVE": Verb(copy.parse_uid_move, copy.run, selected=True, missing=Missing.TRYCREATE),
     b"UID SEARCH": Verb(search.parse_uid, search.run, selected=True),
+    b"UID SORT": Verb(sort.parse_uid, sort.run, selected=True),
     b"UID STORE": Verb(store.parse_uid, store.run, selected=True),
+    b"UID THREAD": Verb(thread.parse_uid, thread.run, selected=True),
     b"UNSELECT": Verb(None, close.unselect, selected=True),
     b"UNSUBSCRIBE": Verb(subscribe.parse, subscribe.unsubscribe),
 }

@@ -43,7 +43,7 @@ def _parse(cursor: Cursor, *, uid: bool) -> Args:
     try:
         if _is_word(cursor.peek(), b"CHARSET"):
             cursor.next()
-            program.codec = _codec(cursor.astring("Invalid charset argument", "Invalid charset argument"))
+            program.codec = codec(cursor.astring("Invalid charset argument", "Invalid charset argument"))
     except UserError as exc:
         return Args(All(), returns, False, uid, cursor.tag, exc)
     key = parse_keys(cursor, program)
@@ -54,7 +54,7 @@ def _is_word(arg: Arg | None, word: bytes) -> bool:
     return isinstance(arg, Atom) and arg.upper() == word
 
 
-def _codec(name: bytes) -> str:
+def codec(name: bytes) -> str:
     """Python's codec of a charset name."""
     found = charset.lookup(name)
     if found is None:

@@ -1,0 +1,54 @@
+"""Texts as numbers that compare like them: the n-th of all different texts of a mailbox has rank n.
+
+Rank 0 is the empty text, whether a message has it or not.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+
+
+def of_texts(texts: Sequence[str]) -> list[int]:
+    """The rank of each text."""
+    known = set(texts)
+    known.discard("")
+    number = {"": 0}
+    number.update(zip(sorted(known), range(1, len(known) + 1), strict=True))
+    return list(map(number.__getitem__, texts))
+
+
+def compact(ranks: Sequence[int | None]) -> list[int]:
+    """The same order without holes; None (not known yet) becomes -1."""
+    used = sorted({rank for rank in ranks if rank} | {0})
+    number: dict[int | None, int] = dict(zip(used, range(len(used)), strict=True))
+    number[None] = -1
+    return list(map(number.__getitem__, ranks))
+
+
+def insert(ranks: list[int], texts: Mapping[int, str], text_at: Callable[[int], str]) -> list[int]:
+    """Ranks without holes, with those of `texts` (place to text) in place of their -1.
+
+    `text_at(place)` gives the text of a message that has a rank; it is asked few times.
+    """
+    places = dict(zip(reversed(ranks), range(len(ranks) - 1, -1, -1), strict=True))
+    count = max(ranks, default=0) + 1
+    asked = {0: ""}
+
+    def text_of(rank: int) -> str:
+        if rank not in asked:
+            asked[rank] = text_at(places[rank])
+        return asked[rank]
+
+    inserted: list[int] = []  # the old ranks before which a new text stands
+    found: dict[str, int] = {}
+    for text in sorted(set(texts.values())):
+        rank = bisect_left(range(count), text, key=text_of)
+        found[text] = rank + len(inserted)
+        if rank == count or text_of(rank) != text:
+            inserted.append(rank)
+    if inserted:
+        moved = [rank + bisect_right(inserted, rank) for rank in range(count)]
+        moved.append(-1)  # what -1 is mapped to
+        ranks = list(map(moved.__getitem__, ranks))
+    for place, text in texts.items():
+        ranks[place] = found[text]
+    return ranks
