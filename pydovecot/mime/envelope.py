@@ -9,6 +9,7 @@ from pydovecot.mime.quote import PLAIN, nstring, one_line, readable, string
 from pydovecot.mime.scanner import REPLACEMENT
 
 MAX_CACHED_VALUE: Final = 512  # longer address lists are seldom seen twice
+MAX_ADDRESSES: Final = 100_000  # of one field, in all its lines: as Dovecot since CVE-2024-23184
 EMPTY: Final = b"NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL"
 
 _ADDRESSES: Final = frozenset((b"from", b"sender", b"reply-to", b"to", b"cc", b"bcc"))
@@ -26,14 +27,18 @@ def from_fields(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     for name, value in fields:
         if name not in _ADDRESSES:
             got[name] = value
-        elif (found := _addresses(value)) != b"NIL":
-            if name in got:
-                # Several From or To make one list, so that nobody is hidden behind the last.
-                lists.setdefault(name, [got[name]]).append(found)
-            else:
-                got[name] = found
-    for name, parts in lists.items():
-        got[name] = b"(" + b"".join([part[1:-1] for part in parts]) + b")"
+        elif name in lists:
+            lists[name].append(value)
+        else:
+            lists[name] = [value]
+    for name, values in lists.items():
+        if len(values) == 1 and len(values[0]) <= MAX_CACHED_VALUE:
+            found = _render_cached(values[0])
+        else:
+            # Several From or To make one list, so that nobody is hidden behind the last.
+            found = _render_lists(values)
+        if found != b"NIL":
+            got[name] = found
     get = got.get
     sender = get(b"from", b"NIL")
     return b" ".join(
@@ -66,24 +71,27 @@ def _subject(value: bytes | None) -> bytes:
     return readable(value.replace(b"\0", REPLACEMENT) if b"\0" in value else value)
 
 
-def _addresses(value: bytes) -> bytes:
-    if len(value) <= MAX_CACHED_VALUE:
-        return _render_cached(value)
-    return _render_addresses(value)
+def _render_lists(values: list[bytes]) -> bytes:
+    left = MAX_ADDRESSES
+    parts: list[bytes] = []
+    for value in values:
+        found = address.parse(value, left)
+        left -= len(found)
+        parts += map(_render, found)
+    return b"(" + b"".join(parts) + b")" if parts else b"NIL"
+
+
+def _render(one: address.Address) -> bytes:
+    return b"(%b %b %b %b)" % (
+        b"NIL" if one.name is None else readable(one.name),
+        nstring(one.route),
+        nstring(one.mailbox),
+        nstring(one.domain),
+    )
 
 
 def _render_addresses(value: bytes) -> bytes:
-    parts = [
-        b"(%b %b %b %b)"
-        % (
-            b"NIL" if one.name is None else readable(one.name),
-            nstring(one.route),
-            nstring(one.mailbox),
-            nstring(one.domain),
-        )
-        for one in address.parse(value)
-    ]
-    return b"(" + b"".join(parts) + b")" if parts else b"NIL"
+    return _render_lists([value])
 
 
 _render_cached = lru_cache(maxsize=4096)(_render_addresses)

@@ -6,15 +6,23 @@ from itertools import groupby
 from typing import Final
 
 # What ENVELOPE and BODYSTRUCTURE are made of. The leading newline lets `re` jump from line to line.
-# Of the blanks behind the colon all go, but of a line that has only blanks just the first.
+# Of the blanks behind the colon all go, but of a line that has only blanks just the first. A name ends at
+# a NUL.
 _INTERESTING: Final = re.compile(
     rb"\n([Cc](?:ontent-|ONTENT-|[oO][nN][tT][eE][nN][tT]-)[!-9;-~]*|(?:[Dd][Aa][Tt][Ee]|[Ff][Rr][Oo][Mm]"
     rb"|[Tt][Oo]|[Cc][Cc]|[Bb][Cc][Cc]|[Ss][Uu][Bb][Jj][Ee][Cc][Tt]|[Ss][Ee][Nn][Dd][Ee][Rr]"
     rb"|[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]|[Ii][Nn]-[Rr][Ee][Pp][Ll][Yy]-[Tt][Oo]"
-    rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn]))[ \t]*+"
-    rb":(?:[ \t]*+(?=[^\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
+    rb"|[Mm][Ee][Ss][Ss][Aa][Gg][Ee]-[Ii][Dd]|[Mm][Ii][Mm][Ee]-[Vv][Ee][Rr][Ss][Ii][Oo][Nn]))"
+    rb"(?:[ \t]*+|\0[^\n:]*+):(?:[ \t]*+(?=[^\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
 )
 _FIELD: Final = re.compile(rb"\n([^\n:]*):([^\n]*(?:\n[ \t][^\n]*)*)|\n([^\n]*(?:\n[ \t][^\n]*)*)")
+# A line that does not fit into Dovecot's buffer keeps its blanks behind the colon (but for one of several),
+# and has no name when the colon is behind the buffer's end.
+LINE_BUFFER: Final = 8190
+_LONG_LINE: Final = re.compile(rb"[^\n]{%d}" % LINE_BUFFER)
+# Octets of all values together. What is behind them is dropped, as by Dovecot since CVE-2024-23185.
+MAX_VALUES: Final = 10 << 20
+_LINE_VALUE: Final = re.compile(rb"^(?:[^\n:]*:[ \t]?|(?=[ \t]))([^\n]+)", re.MULTILINE)
 _END: Final = re.compile(rb"\n\r?\n")
 
 
@@ -35,7 +43,39 @@ def interesting(block: bytes) -> list[tuple[bytes, bytes]]:
     """
     if b"\r" in block:
         block = drop_cr(block)
+    if len(block) > LINE_BUFFER:
+        if len(block) > MAX_VALUES:
+            block = _limited(block)
+        if _LONG_LINE.search(block):
+            return list(_with_long_lines(b"\n" + block))
     return [(name.lower(), value) for name, value in _INTERESTING.findall(b"\n" + block)]
+
+
+def _with_long_lines(text: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for found in _INTERESTING.finditer(text):
+        name = found[1].lower()
+        start = found.start() + 1
+        value = found.start(2)
+        # Content-… fields are read with a buffer of one octet more.
+        limit = LINE_BUFFER + name.startswith(b"content-")
+        line_end = text.find(b"\n", value)
+        if (line_end if line_end >= 0 else len(text)) - start >= limit:
+            colon = text.index(b":", start)
+            if colon - start >= limit:
+                continue
+            value = colon + 1 if value - colon == 2 else min(colon + 2, value)
+        yield name, text[value : found.end()]
+
+
+def _limited(block: bytes) -> bytes:
+    """The header up to the octet of a value that is one too many."""
+    left = MAX_VALUES - 1
+    for found in _LINE_VALUE.finditer(block):
+        size = found.end(1) - found.start(1)
+        if size > left:
+            return block[: found.start(1) + left]
+        left -= size
+    return block
 
 
 def drop_cr(block: bytes) -> bytes:
@@ -95,7 +135,7 @@ def picker(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
             for letter, group in grouped
         ]
     )
-    find = re.compile(rb"\n((?:" + choice + rb")[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*)").findall
+    find = re.compile(rb"\n((?:" + choice + rb")(?:[ \t]*|\0[^\n:]*):[^\n]*(?:\n[ \t][^\n]*)*)").findall
 
     def pick(block: bytes) -> bytes:
         lines = find(b"\n" + block)

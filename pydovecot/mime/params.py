@@ -8,8 +8,10 @@ from pydovecot.mime.scanner import Scanner
 
 Params = tuple[tuple[bytes, bytes], ...]
 
-# One value may name this many parameters; more are dropped (CVE-2026-27859: time spent on RFC 2231 pieces).
-MAX_PARAMS: Final = 1000
+# Steps of one value: parameters, and octets skipped where one is broken. What is behind them is dropped, as
+# by Dovecot since CVE-2026-27852: the time spent on RFC 2231 pieces has an end.
+MAX_STEPS: Final = 128
+MAX_LANGUAGES: Final = 1000
 MAX_CACHED_VALUE: Final = 512
 _NUMBERED: Final = re.compile(rb"([^*]*)\*([0-9]*)(\*?)")
 _VALUE_STOP: Final = re.compile(rb"[; \t\r\n]")
@@ -91,7 +93,7 @@ def languages(value: bytes) -> list[bytes]:
     scanner = Scanner(value)
     scanner.skip_ws()
     tags: list[bytes] = []
-    while len(tags) < MAX_PARAMS:
+    while len(tags) < MAX_LANGUAGES:
         out: list[bytes] = []
         if scanner.take_atom(out) < 0:
             break
@@ -115,14 +117,17 @@ def _take_params(scanner: Scanner) -> Params:
     plain: list[tuple[bytes, bytes]] = []
     pieces: list[tuple[bytes, int, bool, bytes]] = []
     index = 0  # an empty number repeats the one before, as Dovecot's parser does
-    while scanner.pos < scanner.end and len(plain) + len(pieces) < MAX_PARAMS:
+    steps = 0
+    while scanner.pos < scanner.end and steps < MAX_STEPS:
         pair = _take_param(scanner)
+        steps += 1
         if pair is None:
-            if scanner.pos >= scanner.end:
-                break
-            # Broken: go on behind the next separator, byte by byte would be the same.
+            # Broken: go on with the next separator. Each octet up to there is a step.
             nxt = scanner.data.find(b";", scanner.pos + 1)
-            scanner.pos = nxt if nxt >= 0 else scanner.end
+            if nxt < 0:
+                break
+            steps += nxt - scanner.pos - 1
+            scanner.pos = nxt
             continue
         key, value = pair
         found = _NUMBERED.match(key)

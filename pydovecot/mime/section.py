@@ -108,7 +108,7 @@ def without_fields(block: bytes, names: tuple[bytes, ...]) -> bytes:
 def _filtered(block: bytes, what: Text, names: tuple[bytes, ...]) -> bytes:
     if b"\r" in block:
         block = header.drop_cr(block)
-    wanted = {name.lower() for name in names}
+    wanted: set[bytes | None] = {name.lower() for name in names}
     exclude = what is Text.HEADER_FIELDS_NOT
     out: list[bytes] = []
     size = len(block)
@@ -118,7 +118,9 @@ def _filtered(block: bytes, what: Text, names: tuple[bytes, ...]) -> bytes:
         found = match(block, pos)
         assert found is not None
         name = found[1]
-        if (name is not None and name.rstrip(b" \t").lower() in wanted) is not exclude:
+        if name is not None:
+            name = name.rstrip(b" \t").partition(b"\0")[0].lower()
+        if (name in wanted) is not exclude:
             out.append(found[0])
         pos = found.end()
     if pos < size:

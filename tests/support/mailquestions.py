@@ -8,11 +8,27 @@ from pydovecot.mime.structure import MULTIPART, RFC822, Part
 from pydovecot.model.section import Section, Text
 
 STRUCTURE_ITEMS = b"RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE"
+WHOLE_ITEMS = (b"RFC822.SIZE", b"INTERNALDATE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"RFC822.HEADER")
 FIELDS = (b"FROM", b"SUBJECT", b"CONTENT-TYPE", b"NOCOLON", b"X-FOO")
 MAX_SIBLINGS = 6
 MAX_SECTIONS = 120
 MAX_DEPTH = 3
+MAX_CUT_SECTIONS = 12  # of which partials are asked for
 BARE_CR = re.compile(rb"\r(?!\n)")
+
+
+def items(message: bytes) -> list[bytes]:
+    """Every FETCH item worth asking for of one message."""
+    root = structure.parse(message)
+    wanted = sections(root)
+    found = [*WHOLE_ITEMS, *(b"BODY.PEEK[" + name(one) + b"]" for one in wanted)]
+    found += [b"BODY.PEEK[]<%d.%d>" % partial for partial in partials(message)]
+    if not BARE_CR.search(message):
+        for one in wanted[:MAX_CUT_SECTIONS]:
+            size = len(section.extract(message, root, one) or b"")
+            cuts = ((1, 3), (size // 3, 20), (max(0, size - 5), 5), (size, 1), (size + 9, 4))
+            found += [b"BODY.PEEK[%b]<%d.%d>" % (name(one), *cut) for cut in cuts]
+    return found
 
 
 def structure_answer(message: bytes) -> bytes:

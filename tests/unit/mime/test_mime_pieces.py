@@ -100,7 +100,10 @@ def test_content_type(value: bytes, expected: tuple[bytes, bool, params.Params])
 def test_number_of_parameters_is_limited() -> None:
     value = b"a/b" + b"".join(b"; x*%d=1" % number for number in range(5000))
     (only,) = params.content_type(value)[2]
-    assert only == (b"x", b"1" * params.MAX_PARAMS)
+    assert only == (b"x", b"1" * params.MAX_STEPS)
+    skipped = b"a/b; x=1; /" + b"/" * 125
+    assert params.content_type(skipped + b"; y=2")[2] == ((b"x", b"1"), (b"y", b"2"))
+    assert params.content_type(skipped + b"/; y=2")[2] == ((b"x", b"1"),)
 
 
 def test_small_content_fields() -> None:
