@@ -12,15 +12,19 @@ from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import And, Key, SeqIn
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
+from pydovecot.model.sort import SortBy, ThreadKind
+from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, Save, SaveResult, StoreResult
 from pydovecot.storage.backend import Parts, Resolver
 from pydovecot.storage.content import Content
 from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.indexed import flagsearch
 from pydovecot.storage.indexed.folder import Folder, StateChange
 from pydovecot.storage.indexed.rows import STORED, StoredColumns, pieces
+from pydovecot.storage.indexed.shelf import IndexShelf
 from pydovecot.storage.indexed.watch import Watch
 from pydovecot.storage.indexed.wire import Wire
+from pydovecot.storage.ordering.sorting import in_order
+from pydovecot.storage.ordering.threading import thread_list
 from pydovecot.storage.search import evaluate
 
 SEEN: Final = int(Flag.SEEN)
@@ -223,6 +227,14 @@ class IndexedView:
         found = self._matching(test)
         return evaluate(self, And((SeqIn(SeqSet.of(found)), *rest))) if found else []
 
+    def sort(self, program: Sequence[SortBy], seqs: Sequence[Seq]) -> Sequence[Seq]:
+        """Messages in another order; what is compared is kept in the index."""
+        return in_order(self, IndexShelf(self._index), program, seqs)
+
+    def thread(self, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
+        """Messages as thread lists; those of all messages are kept in the index."""
+        return thread_list(self, IndexShelf(self._index), kind, seqs, uid=uid)
+
     def _matching(self, test: flagsearch.FlagTest) -> list[Seq]:
         mask, value = test.mask, test.value
         if not mask:
@@ -237,24 +249,47 @@ class IndexedView:
         chosen = set(seqs.resolve(len(self._uids)))
         return [Seq(at + 1) for at in found if at + 1 in chosen]
 
-    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None) -> SeqSet:
+    def vanished_since(
+        self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)
+    ) -> SeqSet:
         """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
         gone = self._index.vanished_since(modseq)
         if gone is None:
-            gone = _holes(self._uids, self._header.uidnext)
+            gone = [(max(low, same_to + 1), high) for low, high in self._holes() if high > same_to]
+        else:  # what this view holds back is still to be told as EXPUNGE
+            gone = [part for low, high in gone for part in self._missing(low, high)]
         if uids is not None:
             gone = _intersect(gone, uids.resolve(self._header.uidnext - 1).ranges)
-        hidden = set(positions(self._uids, [u for low, high in gone for u in range(low, high + 1)]))
-        if hidden:  # held back by this view: to be told as EXPUNGE
-            held = {self._uids[at] for at in hidden}
-            return SeqSet.of(u for low, high in gone for u in range(low, high + 1) if u not in held)
-        return SeqSet(tuple(gone))
+        return SeqSet(tuple(merge(gone)))
+
+    def _missing(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Ranges within low..high of UIDs that this view does not show."""
+        uids = self._uids
+        at = bisect_left(uids, low)
+        while at < len(uids) and uids[at] <= high:
+            if uids[at] > low:
+                yield low, uids[at] - 1
+            low = uids[at] + 1
+            at += 1
+        if low <= high:
+            yield low, high
+
+    def _holes(self) -> Iterator[tuple[int, int]]:
+        """Ranges of all UIDs given so far that this view does not show."""
+        return self._missing(1, self._header.uidnext - 1)
 
     # -- changing ------------------------------------------------------------------------------------------
 
     def _writable(self) -> None:
         if self.readonly:
             raise UserError(Code.CANNOT, "Mailbox is read-only")
+        self.verify()
+
+    def verify(self) -> None:
+        """The UIDs still mean the messages that they meant."""
+        self._folder.ensure()
+        if self._index.header().uidvalidity != self._header.uidvalidity:
+            raise MailboxGoneError(self.name)
 
     def store(
         self,
@@ -315,6 +350,7 @@ class IndexedView:
 
     def copy(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy all or none."""
+        self.verify()
         return self._copy(seqs, target, move=False)
 
     def move(self, seqs: SeqSet, target: str) -> CopyResult:
@@ -349,6 +385,11 @@ class IndexedView:
             assert isinstance(received, int) and isinstance(uidl, str)
             yield Original(uid, FlagSet(Flag(system), frozenset(keywords)), received, uidl, stored)
 
+    def replace(self, seq: Seq, save: Save) -> SaveResult:
+        """A new message for an old one."""
+        self._writable()
+        return self._folder.replace(self._uids[seq - 1], save)
+
     def expunge(self, uids: SeqSet | None = None) -> None:
         """Remove messages with Deleted."""
         self._writable()
@@ -357,10 +398,12 @@ class IndexedView:
 
     def expunge_seqs(self, seqs: SeqSet) -> None:
         """Remove these messages."""
+        self._writable()
         self._folder.expunge(self._uids_of(seqs), only_deleted=False)
 
     def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None:
         """Keep UIDLs in the format's own place."""
+        self.verify()
         self._folder.save_uidls([(int(uid), uidl) for uid, uidl in uidls])
 
     # -- sync ----------------------------------------------------------------------------------------------
@@ -379,7 +422,7 @@ class IndexedView:
             self._header = header
             if not self._held:
                 self._shown_modseq = self._modseq
-            return Changes(highest_modseq=ModSeq(self._shown_modseq))
+            return Changes(highest_modseq=ModSeq(self._shown_modseq), held=bool(self._held))
         return self._take(header, expunges)
 
     def _take(self, header: Header, expunges: bool) -> Changes:
@@ -422,6 +465,7 @@ class IndexedView:
             changed=[Seq(at + 1) for at in sorted(changed)],
             new_keywords=new_keywords,
             highest_modseq=ModSeq(self._shown_modseq),
+            held=bool(self._held),
         )
 
     def _take_states(self, delta: Delta) -> set[int]:
@@ -448,6 +492,11 @@ class IndexedView:
             self._quiet_modseq = self._modseq
         return self._watch.fd
 
+    @property
+    def watch_problem(self) -> str:
+        """Why `watch` gave nothing."""
+        return self._watch.problem if self._watch is not None else ""
+
     def drain_watch(self) -> bool:
         """Take events; those of changes that this view knows (its own are among them) are no news."""
         seen = self._watch.drain() if self._watch is not None else None
@@ -472,23 +521,7 @@ class IndexedView:
             self._watch.close()
             self._watch = None
         if not self._held:
-    @property
-    def watch_problem(self) -> str:
-        """Why `watch` gave nothing."""
-        return self._watch.problem if self._watch is not None else ""
-
             self._index.save_snapshot(self._modseq, self._uids, self._states)
-
-
-def _holes(uids: Sequence[int], uidnext: int) -> list[tuple[int, int]]:
-    """Ranges of 1..uidnext-1 that are not in `uids`."""
-    out: list[tuple[int, int]] = []
-    before = 0
-    for uid in (*uids, uidnext):
-        if uid > before + 1:
-            out.append((before + 1, uid - 1))
-        before = uid
-    return out
 
 
 def _intersect(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
