@@ -320,6 +320,14 @@ class View(Protocol):
         """As copy, then the sources are expunged; each message is in one of both at any time."""
         ...
 
+    def replace(self, seq: Seq, save: Save) -> SaveResult:
+        """Commit `save`, its message finished, and remove message `seq`: one of them is there at any time.
+
+        The next sync tells both. Raises UserError(EXPUNGEISSUED), with nothing changed, when another session
+        has removed the old one.
+        """
+        ...
+
     def expunge(self, uids: SeqSet | None = None) -> None:
         r"""Remove messages with \Deleted (of `uids` only, if given). The next sync tells them."""
         ...

@@ -26,7 +26,7 @@ from pydovecot.model.errors import UserError
 from pydovecot.proto.imap import parser
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.pop3 import encode
-from pydovecot.services.imap import esearch, fetch_items, fetch_render, mailboxes, search_keys
+from pydovecot.services.imap import esearch, fetch_items, fetch_render, mailboxes, qresync, search_keys, sync
 from pydovecot.services.imap.build import make_session
 from pydovecot.services.imap.commands import append, copy, list, status
 from pydovecot.services.imap.connection import ImapConnection
@@ -40,6 +40,7 @@ from pydovecot.services.pop3.connection import Pop3Connection
 from pydovecot.services.pop3_login import client as pop3_login
 from pydovecot.services.pop3_login.client import Pop3LoginClient
 from pydovecot.settings.memory import MemoryView
+from pydovecot.storage.api import Changes
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import MailboxSettings, NamespaceSettings
 from pydovecot.storage.user import StorageUser
@@ -159,6 +160,10 @@ def _no_literal8(whole: Callable[..., Iterator[bytes]]) -> Callable[..., Iterato
     return lambda *args: (chunk.replace(b" ~{", b" {") for chunk in whole(*args))
 
 
+def _expunges(changes: Changes) -> bytes:
+    return sync._expunges(changes.expunged)
+
+
 AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("IMAP4rev1", "imap/select.imap", without(COMMANDS, b"EXAMINE")),
     Row("IMAP4rev1", "imap/fetch.imap", without(fetch_items.ITEMS, b"ENVELOPE")),
@@ -171,7 +176,7 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("CHILDREN", "imap/list.imap", wrapped(list, "attributes", _no_words(b"\\HasNoChildren"))),
     Row("CHILDREN", "imap/list.imap", wrapped(list, "attributes", _no_words(b"\\HasChildren"))),
     Row("NAMESPACE", "imap/misc.imap", without(COMMANDS, b"NAMESPACE")),
-    Row("UIDPLUS", "imap/append.imap", instead(append, "_appenduid", lambda _result: b"")),
+    Row("UIDPLUS", "imap/append.imap", instead(append, "appenduid", lambda _result: b"")),
     Row("UIDPLUS", "imap/copy_move_status.imap", instead(copy, "_copyuid", lambda _done: b"")),
     Row("UIDPLUS", "imap/store_expunge.imap", without(COMMANDS, b"UID EXPUNGE")),
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_SELECT", b"SUBSCRIBED")),
@@ -179,6 +184,8 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_RETURN", b"CHILDREN")),
     Row("CONDSTORE", "imap/notify_condstore.imap", instead(Session, "enable_condstore", _no_condstore)),
     Row("CONDSTORE", "imap/notify_condstore.imap", without(search_keys.KEYS, b"MODSEQ")),
+    Row("QRESYNC", "imap/qresync_session.imap", instead(sync, "_vanished", _expunges)),
+    Row("QRESYNC", "imap/qresync_select.imap", instead(qresync, "missed", lambda *_args: iter(()))),
     Row("ESEARCH", "imap/esearch.imap", fewer(esearch, "RETURN", b"MIN")),
     Row("SEARCHRES", "imap/searchres.imap", fewer(esearch, "RETURN", b"SAVE")),
     Row("SEARCHRES", "imap/searchres.imap", without(search_keys.KEYS, b"$")),
@@ -202,6 +209,8 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("OBJECTID", "imap/objectid.imap", without(fetch_items.ITEMS, b"THREADID")),
     Row("OBJECTID", "imap/objectid.imap", without(search_keys.KEYS, b"EMAILID")),
     Row("OBJECTID", "imap/objectid.imap", without(search_keys.KEYS, b"THREADID")),
+    Row("REPLACE", "imap/replace.imap", without(COMMANDS, b"REPLACE")),
+    Row("REPLACE", "imap/replace.imap", without(COMMANDS, b"UID REPLACE")),
     Row("SPECIAL-USE", special_use_is_listed, wrapped(list, "attributes", _no_words(b"\\Trash"))),
     Row("SPECIAL-USE", special_use_is_listed, fewer(list, "_SELECT", b"SPECIAL-USE")),
 )  # fmt: skip

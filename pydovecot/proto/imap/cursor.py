@@ -4,7 +4,9 @@ Whatever is missing or of the wrong kind raises BadSyntax; the texts are Dovecot
 """
 
 from collections.abc import Sequence
+from typing import Final
 
+from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SAVED, STAR, SeqSet
 from pydovecot.proto.imap.syntax import (
     INVALID_ARGUMENTS,
@@ -13,6 +15,9 @@ from pydovecot.proto.imap.syntax import (
     Atom,
     BadSyntax,
 )
+
+MAX_MODSEQ: Final = 2**63 - 1
+MAX_MODSEQ_DIGITS: Final = 20
 
 
 class Cursor:
@@ -111,6 +116,16 @@ def parse_seqset(text: bytes) -> SeqSet | None:
             return None
         ranges.append((first, last))
     return SeqSet.from_ranges(ranges)
+
+
+def parse_modseq(arg: Arg | None) -> ModSeq | None:
+    """A mod-sequence-valzer (RFC 7162 7) as an atom; None when it is none.
+
+    Dovecot takes 64 bits. Nothing is changed after 2**63 - 1, the largest value that RFC 7162 has.
+    """
+    if not isinstance(arg, Atom) or not arg.isdigit() or len(arg) > MAX_MODSEQ_DIGITS or int(arg) >= 1 << 64:
+        return None
+    return ModSeq(min(int(arg), MAX_MODSEQ))
 
 
 def _number(text: bytes) -> int | None:

@@ -17,6 +17,7 @@ CAPABILITIES: Final[tuple[str, ...]] = (
     "UIDPLUS",  # RFC 4315
     "LIST-EXTENDED",  # RFC 5258
     "CONDSTORE",  # RFC 7162
+    "QRESYNC",  # RFC 7162
     "ESEARCH",  # RFC 4731
     "SEARCHRES",  # RFC 5182
     "WITHIN",  # RFC 5032
@@ -29,6 +30,7 @@ CAPABILITIES: Final[tuple[str, ...]] = (
     "SPECIAL-USE",  # RFC 6154
     # What Dovecot 2.3 lacks
     "OBJECTID",  # RFC 8474
+    "REPLACE",  # RFC 8508
 )
 
 

@@ -173,6 +173,7 @@ class ImapConnection:
         started = self._started = self.session.world.monotonic()
         self._waited = 0.0
         self._bytes_before = (self.bytes_in, self.bytes_out)
+        self.session.modseqs.last = None
         self.running = command.name.decode("latin-1")
         verb = COMMANDS.get(command.name)
         if verb is None:
@@ -195,6 +196,13 @@ class ImapConnection:
             self.reason = "Logged out"
         if self.closed and not self.session.logged_out:
             return  # after BYE, or in the middle of a response
+        modseq = self.session.modseqs.due() if self.session.qresync else 0
+        if modseq:
+            code = b"HIGHESTMODSEQ %d" % modseq
+            if answer.status == b"OK" and not answer.code:
+                answer = Tagged(answer.status, answer.text, code)
+            else:
+                yield b"* OK [%b] Highest\r\n" % code
         yield from self._answer(command.tag, answer, started)
         if self.session.farewell and not self.closed:
             yield self._goodbye(self.session.farewell)

@@ -1,7 +1,7 @@
 """RETURN (...) and the ESEARCH answer, for SEARCH and SORT. RFC 4731, RFC 5182 (SAVE), RFC 5267 (PARTIAL).
 
-A result is sequence numbers in the order of the command: ascending for SEARCH, sorted for SORT, so that MIN is
-the first and MAX the last of it. CONTEXT is taken as the hint that it is; RELEVANCY gives each message the
+A result is sequence numbers in the order of the command: ascending for SEARCH, sorted for SORT, so that MIN
+is the first and MAX the last of it. CONTEXT is taken as the hint that it is; RELEVANCY gives each message the
 same score, for nothing here searches by likeness.
 """
 

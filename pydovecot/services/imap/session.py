@@ -8,7 +8,7 @@ from pydovecot.event.event import Event
 from pydovecot.model.seqset import EMPTY, SAVED, SeqSet
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.services.imap.settings import ImapSettings
-from pydovecot.storage.api import Store, View
+from pydovecot.storage.api import Changes, Store, View
 
 
 @dataclass(slots=True)
@@ -35,6 +35,42 @@ class World:
 
 
 @dataclass(slots=True)
+class ToldModseqs:
+    """What a QRESYNC client can make of the modseqs it was told. RFC 7162 3.2.
+
+    `full`: up to here it was told everything. `fetched`: the highest MODSEQ in a FETCH response since the
+    last answer. `last`: the running command's last sync.
+    """
+
+    full: int = 0
+    fetched: int = 0
+    last: Changes | None = None
+
+    def begin(self, highest: int) -> None:
+        """A mailbox was selected."""
+        self.full, self.fetched, self.last = highest, 0, None
+
+    def fetch(self, modseq: int) -> None:
+        """MODSEQ of a message was told."""
+        self.fetched = max(self.fetched, modseq)
+
+    def due(self) -> int:
+        """The HIGHESTMODSEQ to tell now, once; 0 for none.
+
+        After VANISHED and EXISTS it has grown. While expunges are held back, a client that goes by the
+        MODSEQs of FETCH responses would never learn of them: it is told the value from before.
+        """
+        changes, self.last = self.last, None
+        if changes is None:
+            return 0
+        fetched, self.fetched = self.fetched, 0
+        if changes.held:
+            return self.full if fetched > self.full else 0
+        before, self.full = self.full, changes.highest_modseq
+        return self.full if self.full > max(before, fetched) else 0
+
+
+@dataclass(slots=True)
 class Session:
     """One logged-in user on one connection."""
 
@@ -51,6 +87,8 @@ class Session:
     view: View | None = None
     held_counts: bool = False  # EXISTS and RECENT wait for NOOP: imap_client_workarounds = delay-newmail
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
+    qresync: bool = False  # RFC 7162 3.2.3: VANISHED instead of EXPUNGE
+    modseqs: "ToldModseqs" = field(default_factory=lambda: ToldModseqs())
     saved: SeqSet = EMPTY  # UIDs of the last SEARCH RETURN (SAVE): what `$` stands for, RFC 5182
     max_keyword_length: int = 50
     warned_of_polling: bool = False
@@ -94,11 +132,17 @@ class Session:
         if self.view is not None:
             yield b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self.view.highest_modseq
 
+    def enable_qresync(self) -> Iterator[bytes]:
+        """Turn QRESYNC on, and CONDSTORE with it. RFC 7162 3.2.3."""
+        yield from self.enable_condstore()
+        self.qresync = True
+
     def close_view(self) -> bool:
         """Unselect; True when something was selected."""
         view, self.view = self.view, None
         self.held_counts = False
         self.saved = EMPTY
+        self.modseqs.begin(0)
         if view is None:
             return False
         view.close()

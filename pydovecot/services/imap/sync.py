@@ -38,17 +38,18 @@ def sync(
 
     `uid`: FETCH responses carry UID, RFC 3501 6.4.8. `asked`: the command asks for news (NOOP, CHECK, IDLE);
     with imap_client_workarounds = delay-newmail only these tell of new messages.
+    With QRESYNC they always carry UID, and VANISHED stands for EXPUNGE (RFC 7162 3.2.10, 3.2.6).
     """
     view = session.view
     if view is None:
         return
-    changes = view.sync(expunges=expunges)
+    changes = session.modseqs.last = view.sync(expunges=expunges)
     if changes.new_keywords:
         yield flags_line(view) + permanent_flags_line(view)
     if changes.changed:
-        yield from _flags(view, changes, uid, session.condstore)
+        yield from _flags(session, view, changes, uid)
     if changes.expunged:
-        yield _expunges(changes.expunged)
+        yield _vanished(changes) if session.qresync else _expunges(changes.expunged)
     yield from _counts(session, view, changes, asked)
 
 
@@ -67,12 +68,35 @@ def _counts(session: Session, view: View, changes: Changes, asked: bool) -> Iter
         yield b"* %d RECENT\r\n" % recent
 
 
-def _flags(view: View, changes: Changes, uid: bool, condstore: bool) -> Iterator[bytes]:
-    columns, form = _FORMS[uid, condstore]
+def _flags(session: Session, view: View, changes: Changes, uid: bool) -> Iterator[bytes]:
+    columns, form = _FORMS[uid or session.qresync, session.condstore]
     rows = view.rows(SeqSet.of(changes.changed), columns)
     if changes.expunged:
         rows = _renumber(rows, changes.expunged)
+    if session.qresync:
+        rows = _noted(session, rows, columns.index(Column.MODSEQ))
     yield from bulk(rows, form)
+
+
+def _noted(
+    session: Session, rows: Iterator[tuple[object, ...]], place: int
+) -> Iterator[tuple[object, ...]]:
+    """The rows; the client knows their modseqs then."""
+    for row in rows:
+        modseq = row[place]
+        assert isinstance(modseq, int)
+        session.modseqs.fetch(modseq)
+        yield row
+
+
+def _vanished(changes: Changes) -> bytes:
+    return b"* VANISHED %b\r\n" % SeqSet.of(changes.expunged_uids).encode()
+
+
+def highest(session: Session) -> bytes:
+    """`* OK [HIGHESTMODSEQ n]` if one is due after a sync without a tagged answer: IDLE."""
+    modseq = session.modseqs.due() if session.qresync else 0
+    return b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % modseq if modseq else b""
 
 
 def bulk(rows: Iterator[tuple[object, ...]], form: bytes) -> Iterator[bytes]:
@@ -111,9 +135,9 @@ def tell_modseqs(session: Session, uids: SeqSet, *, uid: bool) -> Iterator[bytes
     seqs = session.selected.seqs_of(uids)
     if not seqs:
         return
-    if uid:
-        columns: tuple[Column, ...] = (Column.SEQ, Column.UID, Column.MODSEQ)
-        yield from bulk(session.selected.rows(seqs, columns), b"* %d FETCH (UID %d MODSEQ (%d))\r\n")
-    else:
-        columns = (Column.SEQ, Column.MODSEQ)
-        yield from bulk(session.selected.rows(seqs, columns), b"* %d FETCH (MODSEQ (%d))\r\n")
+    columns: tuple[Column, ...] = (Column.SEQ, Column.MODSEQ)
+    form = b"* %d FETCH (MODSEQ (%d))\r\n"
+    if uid or session.qresync:
+        columns = (Column.SEQ, Column.UID, Column.MODSEQ)
+        form = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
+    yield from bulk(_noted(session, session.selected.rows(seqs, columns), len(columns) - 1), form)

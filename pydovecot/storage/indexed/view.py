@@ -13,7 +13,16 @@ from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import And, Key, SeqIn
 from pydovecot.model.seqset import SeqSet
 from pydovecot.model.sort import SortBy, ThreadKind
-from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, Save, SaveResult, StoreResult
+from pydovecot.storage.api import (
+    Changes,
+    Column,
+    CopyResult,
+    ExpungedError,
+    MailboxGoneError,
+    Save,
+    SaveResult,
+    StoreResult,
+)
 from pydovecot.storage.backend import Parts, Resolver
 from pydovecot.storage.content import Content
 from pydovecot.storage.copying import Original, copy_messages
@@ -249,9 +258,7 @@ class IndexedView:
         chosen = set(seqs.resolve(len(self._uids)))
         return [Seq(at + 1) for at in found if at + 1 in chosen]
 
-    def vanished_since(
-        self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)
-    ) -> SeqSet:
+    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)) -> SeqSet:
         """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
         gone = self._index.vanished_since(modseq)
         if gone is None:

@@ -7,7 +7,7 @@ from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
 
-_KNOWN: Final = frozenset({b"CONDSTORE"})
+_KNOWN: Final = frozenset({b"CONDSTORE", b"QRESYNC"})
 
 
 def parse(cursor: Cursor) -> Sequence[bytes]:
@@ -19,7 +19,9 @@ def parse(cursor: Cursor) -> Sequence[bytes]:
 
 def run(session: Session, names: Sequence[bytes]) -> Conversation:
     enabled = [name for name in names if name in _KNOWN]
-    if b"CONDSTORE" in enabled:
+    if b"QRESYNC" in enabled:
+        yield from session.enable_qresync()
+    elif b"CONDSTORE" in enabled:
         yield from session.enable_condstore()
     if enabled:
         yield b"* ENABLED %b\r\n" % b" ".join(enabled)

@@ -1,21 +1,18 @@
-"""FETCH and UID FETCH. RFC 3501 6.4.5; CHANGEDSINCE: RFC 7162 3.1.4.1."""
+"""FETCH and UID FETCH. RFC 3501 6.4.5; CHANGEDSINCE: RFC 7162 3.1.4.1; VANISHED: RFC 7162 3.2.6."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from pydovecot.model.errors import InternalError
 from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SeqSet
-from pydovecot.proto.imap.cursor import Cursor
-from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
+from pydovecot.proto.imap.cursor import Cursor, parse_modseq
+from pydovecot.proto.imap.syntax import BadSyntax
+from pydovecot.services.imap.esearch import highest_modseq
 from pydovecot.services.imap.fetch_items import MODSEQ, UID, Item, parse_items
 from pydovecot.services.imap.fetch_render import Plan
 from pydovecot.services.imap.reply import Conversation, EndSession, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync, tell_modseqs
-
-MAX_MODSEQ: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +20,7 @@ class Args:
     messages: SeqSet
     items: tuple[Item, ...]
     changed_since: ModSeq | None
+    vanished: bool
     uid: bool
 
 
@@ -37,27 +35,29 @@ def parse_uid(cursor: Cursor) -> Args:
 def _parse(cursor: Cursor, *, uid: bool) -> Args:
     messages = cursor.seqset("Invalid uidset" if uid else "Invalid messageset")
     items = parse_items(cursor)
-    changed_since: ModSeq | None = None
-    if cursor.more():
-        changed_since = _modifiers(cursor.list())
+    changed_since, vanished = _modifiers(Cursor(cursor.list() if cursor.more() else ()), uid)
     if uid:
         items.insert(0, UID)  # RFC 3501 6.4.8
     if changed_since is not None:
         items.append(MODSEQ)  # RFC 7162 3.1.4.1
-    return Args(messages, tuple(items), changed_since, uid)
+    return Args(messages, tuple(items), changed_since, vanished, uid)
 
 
-def _modifiers(args: Sequence[Arg]) -> ModSeq | None:
-    cursor = Cursor(args)
-    found: ModSeq | None = None
+def _modifiers(cursor: Cursor, uid: bool) -> tuple[ModSeq | None, bool]:
+    """CHANGEDSINCE and whether VANISHED was there."""
+    changed_since: ModSeq | None = None
+    vanished = False
     while cursor.more():
-        if cursor.atom("Unknown FETCH modifier").upper() != b"CHANGEDSINCE":
+        name = cursor.atom("FETCH modifiers contain non-atoms").upper()
+        if name == b"CHANGEDSINCE":
+            changed_since = parse_modseq(cursor.next("Invalid CHANGEDSINCE modseq"))
+            if changed_since is None:
+                raise BadSyntax("Invalid CHANGEDSINCE modseq")
+        elif name == b"VANISHED" and uid:
+            vanished = True
+        else:
             raise BadSyntax("Unknown FETCH modifier")
-        value = cursor.next("Invalid CHANGEDSINCE modseq")
-        if not isinstance(value, Atom) or not value.isdigit() or int(value[:20]) > MAX_MODSEQ:
-            raise BadSyntax("Invalid CHANGEDSINCE modseq")
-        found = ModSeq(int(value))
-    return found
+    return changed_since, vanished
 
 
 def run(session: Session, args: Args) -> Conversation:
@@ -65,10 +65,15 @@ def run(session: Session, args: Args) -> Conversation:
     seqs = session.resolve(args.messages, uid=args.uid)
     if args.changed_since is not None:
         yield from session.enable_condstore()
+        yield _vanished(session, args, args.changed_since)
         if seqs:
             seqs = SeqSet.of(view.changed_since(args.changed_since, seqs))
+    elif args.vanished:
+        raise BadSyntax("VANISHED used without CHANGEDSINCE" if session.qresync else "QRESYNC not enabled")
     elif MODSEQ in args.items:
         yield from session.enable_condstore()
+    if session.qresync and MODSEQ in args.items:
+        _note_modseqs(session, seqs)
     plan = Plan(session, args.items)
     if seqs:
         try:
@@ -89,3 +94,20 @@ def run(session: Session, args: Args) -> Conversation:
     if plan.expunged:
         return ok("Some messages were already expunged", b"EXPUNGEISSUED")
     return ok("Fetch completed")
+
+
+def _vanished(session: Session, args: Args, since: ModSeq) -> bytes:
+    """The UIDs of the question that were expunged meanwhile. `$` names messages that are there."""
+    if not args.vanished:
+        return b""
+    if not session.qresync:
+        raise BadSyntax("QRESYNC not enabled")
+    gone = session.selected.vanished_since(since, session.uids(args.messages))
+    return b"* VANISHED (EARLIER) %b\r\n" % gone.encode() if gone else b""
+
+
+def _note_modseqs(session: Session, seqs: SeqSet) -> None:
+    """What the client is going to read, if it is more than it knows."""
+    news = session.selected.changed_since(ModSeq(session.modseqs.full), seqs) if seqs else ()
+    if news:
+        session.modseqs.fetch(highest_modseq(session, news))

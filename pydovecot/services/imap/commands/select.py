@@ -1,10 +1,10 @@
-"""SELECT and EXAMINE. RFC 3501 6.3.1, 6.3.2; parameter CONDSTORE: RFC 7162 3.1.8."""
+"""SELECT and EXAMINE. RFC 3501 6.3.1, 6.3.2; parameters CONDSTORE, QRESYNC: RFC 7162 3.1.8, 3.2.5."""
 
 from dataclasses import dataclass
 
 from pydovecot.proto.imap.cursor import Cursor
-from pydovecot.proto.imap.syntax import Atom, BadSyntax
-from pydovecot.services.imap import mailboxes
+from pydovecot.proto.imap.syntax import BadSyntax
+from pydovecot.services.imap import mailboxes, qresync
 from pydovecot.services.imap.flags import flags_line, permanent_flags_line
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
@@ -15,6 +15,7 @@ from pydovecot.storage.api import View
 class Args:
     mailbox: str
     condstore: bool
+    known: qresync.Known | None
 
 
 def parse(cursor: Cursor) -> Cursor:
@@ -22,16 +23,22 @@ def parse(cursor: Cursor) -> Cursor:
     return cursor
 
 
-def _args(cursor: Cursor) -> Args:
+def _args(cursor: Cursor, session: Session) -> Args:
     name = cursor.astring()
     condstore = False
-    for param in cursor.optional_list() or ():
-        if not isinstance(param, Atom):
-            raise BadSyntax("SELECT options contain non-atoms")
-        if param.upper() != b"CONDSTORE":
+    known: qresync.Known | None = None
+    params = Cursor(cursor.optional_list() or ())
+    while params.more():
+        param = params.atom("SELECT options contain non-atoms").upper()
+        if param == b"CONDSTORE":
+            condstore = True
+        elif param == b"QRESYNC":
+            if not session.qresync:
+                raise BadSyntax("QRESYNC not enabled")
+            known = qresync.parse(params.list("QRESYNC parameters missing"))
+        else:
             raise BadSyntax("Unknown FETCH modifier")
-        condstore = True
-    return Args(mailboxes.decode(name), condstore)
+    return Args(mailboxes.decode(name), condstore, known)
 
 
 def run(session: Session, cursor: Cursor) -> Conversation:
@@ -45,12 +52,15 @@ def examine(session: Session, cursor: Cursor) -> Conversation:
 def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
     if session.close_view():
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
-    args = _args(cursor)
+    args = _args(cursor, session)
     view = session.store.open(args.mailbox, readonly=readonly, keep_recent=readonly)
     if args.condstore:
         session.condstore = True
     session.view = view
+    session.modseqs.begin(view.highest_modseq)
     yield _state(view)
+    if args.known is not None:
+        yield from qresync.missed(view, args.known)
     if view.readonly:
         return ok("Examine completed" if readonly else "Select completed", b"READ-ONLY")
     return ok("Select completed", b"READ-WRITE")

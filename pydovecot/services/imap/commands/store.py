@@ -7,8 +7,8 @@ from typing import Final
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SeqSet
-from pydovecot.proto.imap.cursor import Cursor
-from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
+from pydovecot.proto.imap.cursor import Cursor, parse_modseq
+from pydovecot.proto.imap.syntax import Arg, BadSyntax
 from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Tagged, ok
 from pydovecot.services.imap.session import Session
@@ -16,7 +16,6 @@ from pydovecot.services.imap.sync import sync, tell_modseqs, uids_of
 from pydovecot.storage.api import StoreResult
 
 _OPS: Final[dict[bytes, StoreOp]] = {op.value.encode(): op for op in StoreOp}
-MAX_MODSEQ: Final = 2**63 - 1  # RFC 7162 7: mod-sequence-valzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,9 @@ def _modifiers(args: Sequence[Arg]) -> ModSeq | None:
         name = cursor.atom("Invalid STORE modifiers").upper()
         if name != b"UNCHANGEDSINCE":
             raise BadSyntax("Unknown STORE modifier")
-        value = cursor.next("Invalid STORE modifiers")
-        if not isinstance(value, Atom) or not value.isdigit() or int(value[:20]) > MAX_MODSEQ:
+        found = parse_modseq(cursor.next("Invalid STORE modifiers"))
+        if found is None:
             raise BadSyntax("Invalid modseq")
-        found = ModSeq(int(value))
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydovecot.model.flags import FLAG_NAMES, FlagSet, StoreOp
 
 GUID_BYTES = 16
+EXPUNGED_KEEP = 100_000  # expunged messages that QRESYNC clients can ask for
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Mailbox:
     first_recent: int = 1
     keywords: list[str] = field(default_factory=list)
     expunged: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid) in order of time
+    expunged_from: int = 0  # expunges after this modseq are all in `expunged`
     deleted: bool = False
     watchers: set[int] = field(default_factory=set)  # eventfds of the views that are open
 
@@ -84,6 +86,9 @@ class Mailbox:
         if gone:
             modseq = self.next_modseq()
             self.expunged.extend((modseq, uid) for uid in gone)
+            if len(self.expunged) > EXPUNGED_KEEP:
+                self.expunged_from = self.expunged[-EXPUNGED_KEEP - 1][0]
+                self.expunged = [(when, uid) for when, uid in self.expunged if when > self.expunged_from]
             self.wake()
         return len(gone)
 

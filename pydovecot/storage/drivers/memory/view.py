@@ -6,12 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from pydovecot.mime import objectid
+from pydovecot.model.errors import Code, UserError
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import Key
 from pydovecot.model.seqset import SeqSet
 from pydovecot.model.sort import SortBy, ThreadKind
-from pydovecot.storage.api import Changes, Column, CopyResult, ExpungedError, MailboxGoneError, StoreResult
+from pydovecot.storage.api import (
+    Changes,
+    Column,
+    CopyResult,
+    ExpungedError,
+    MailboxGoneError,
+    Save,
+    SaveResult,
+    StoreResult,
+)
 from pydovecot.storage.backend import Resolver
 from pydovecot.storage.content import Content, common_fields, crlf_size
 from pydovecot.storage.copying import Original, copy_messages
@@ -215,6 +225,18 @@ class MemoryView:
         self._mailbox.expunge(result.source)
         return result
 
+    def replace(self, seq: Seq, save: Save) -> SaveResult:
+        """A new message for an old one."""
+        self.verify()
+        if self.readonly:
+            raise UserError(Code.CANNOT, "Mailbox is read-only")
+        uid = self._uids[seq - 1]
+        if uid not in self._mailbox.mails:
+            raise UserError(Code.EXPUNGEISSUED, "The message to be replaced was expunged")
+        result = save.commit()
+        self._mailbox.expunge([uid])
+        return result
+
     def expunge(self, uids: SeqSet | None = None) -> None:
         """Remove messages with Deleted."""
         self._mailbox.expunge(
@@ -282,9 +304,7 @@ class MemoryView:
         chosen = enumerate(self._uids, 1) if seqs is None else self._chosen(seqs)
         return [Seq(seq) for seq, uid in chosen if self._told[uid][2] > modseq]
 
-    def vanished_since(
-        self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)
-    ) -> SeqSet:
+    def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)) -> SeqSet:
         """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
         mailbox = self._mailbox
         gone: Iterable[int] = (uid for when, uid in mailbox.expunged if when > modseq)
