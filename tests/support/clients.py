@@ -127,7 +127,7 @@ class Site:
     def pop3s(self) -> int:
         return self.server.pop3s
 
-    def account(self, *, known: bool = False) -> Account:
+    def account(self, *, known: bool = False, empty: bool = False) -> Account:
         """A new user with mail. `known`: with a password that APOP and CRAM-MD5 can use."""
         place = self.server.place
         if self.real_users:
@@ -142,7 +142,8 @@ class Site:
             home.mkdir(mode=0o700)
             os.chown(home, place.mail_uid, place.mail_gid)
             account = Account(self, name, home / "Maildir", place.mail_uid, place.mail_gid)
-        account.fill()
+        if not empty:
+            account.fill()
         return account
 
     def close(self) -> None:
