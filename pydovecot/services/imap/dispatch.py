@@ -24,6 +24,7 @@ from pydovecot.services.imap.commands import (
     namespace,
     noop,
     rename,
+    replace,
     search,
     select,
     sort,
@@ -71,6 +72,7 @@ COMMANDS: Final[dict[bytes, Verb]] = {
     b"NAMESPACE": Verb(None, namespace.run),
     b"NOOP": Verb(None, noop.run),
     b"RENAME": Verb(rename.parse, rename.run),
+    b"REPLACE": Verb(replace.parse, replace.run, selected=True, missing=Missing.TRYCREATE),
     b"SEARCH": Verb(search.parse, search.run, selected=True),
     b"SELECT": Verb(select.parse, select.run, missing=Missing.PLAIN),
     b"SORT": Verb(sort.parse, sort.run, selected=True),
@@ -82,6 +84,7 @@ COMMANDS: Final[dict[bytes, Verb]] = {
     b"UID EXPUNGE": Verb(expunge.parse_uid, expunge.run, selected=True),
     b"UID FETCH": Verb(fetch.parse_uid, fetch.run, selected=True),
     b"UID MOVE": Verb(copy.parse_uid_move, copy.run, selected=True, missing=Missing.TRYCREATE),
+    b"UID REPLACE": Verb(replace.parse, replace.run_uid, selected=True, missing=Missing.TRYCREATE),
     b"UID SEARCH": Verb(search.parse_uid, search.run, selected=True),
     b"UID SORT": Verb(sort.parse_uid, sort.run, selected=True),
     b"UID STORE": Verb(store.parse_uid, store.run, selected=True),
@@ -90,4 +93,4 @@ COMMANDS: Final[dict[bytes, Verb]] = {
     b"UNSUBSCRIBE": Verb(subscribe.parse, subscribe.unsubscribe),
 }
 
-STREAMING: Final = frozenset({b"APPEND"})  # these take their literals piece by piece
+STREAMING: Final = frozenset({b"APPEND", b"REPLACE", b"UID REPLACE"})  # these take their literals piece by piece

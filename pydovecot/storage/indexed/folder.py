@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.model.flags import StoreOp
-from pydovecot.storage.api import Column, CopyResult
+from pydovecot.storage.api import Column, CopyResult, Save, SaveResult
 from pydovecot.storage.indexed.watch import Watched
 
 
@@ -78,6 +78,10 @@ class Folder(Protocol):
     def store(
         self, uids: Sequence[int], change: StateChange, *, unchanged_since: int | None
     ) -> StoreOutcome: ...
+
+    def replace(self, uid: int, save: Save) -> SaveResult:
+        """See storage.api.View.replace."""
+        ...
 
     def expunge(self, uids: Sequence[int], *, only_deleted: bool) -> None: ...
 

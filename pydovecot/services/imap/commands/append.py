@@ -49,7 +49,7 @@ def _no_message(cursor: Cursor) -> BadSyntax:
     return BadSyntax("Invalid arguments" if cursor.more() else "Missing message size")
 
 
-def _head(cursor: Cursor) -> Head:
+def read_head(cursor: Cursor) -> Head:
     """`[(flags)] [date-time]`; FlagSet() and None where they are left out."""
     flags = cursor.optional_list()
     received: int | None = None
@@ -63,7 +63,7 @@ def _head(cursor: Cursor) -> Head:
     return Head(wanted, received)
 
 
-def _args(piece: bytes, literal: LiteralStart | None) -> list[Arg]:
+def args_of(piece: bytes, literal: LiteralStart | None) -> list[Arg]:
     """Arguments before the literal that ends the piece."""
     if literal is not None:
         piece = piece[: piece.rindex(b"{")].removesuffix(b"~")
@@ -71,18 +71,19 @@ def _args(piece: bytes, literal: LiteralStart | None) -> list[Arg]:
 
 
 def run(session: Session, args: Piece) -> Conversation:
-    name, head_args, literal = yield from _mailbox(*args)
+    _, name, head_args, first = yield from take_mailbox(*args)
+    literal: LiteralStart | None = first
     save = session.store.save(mailboxes.decode(name))
     try:
         while literal is not None:
-            head = _head(Cursor(head_args))
+            head = read_head(Cursor(head_args))
             if literal.size == 0:
                 return no("Can't save a zero byte message")
             save.begin(check_keywords(head.flags, session.max_keyword_length), head.received)
-            yield from _message(save, literal)
+            yield from take_message(save, literal)
             save.finish()
             text, literal = yield Need.PIECE
-            head_args = _args(text, literal)
+            head_args = args_of(text, literal)
         if head_args:
             raise BadSyntax("Invalid arguments")
         result = save.commit()
@@ -91,15 +92,15 @@ def run(session: Session, args: Piece) -> Conversation:
         raise
     session.stats.appended += len(result.uids)
     yield from sync(session)
-    return ok("Append completed", _appenduid(result))
+    return ok("Append completed", appenduid(result))
 
 
-def _mailbox(
-    text: bytes, literal: LiteralStart | None
-) -> Generator[Need, Any, tuple[bytes, list[Arg], LiteralStart | None]]:
-    """The mailbox name, which may itself be a literal, and what follows it."""
-    args = _args(text, literal)
-    if not args:
+def take_mailbox(
+    text: bytes, literal: LiteralStart | None, *, before: int = 0
+) -> Generator[Need, Any, tuple[list[Arg], bytes, list[Arg], LiteralStart]]:
+    """The mailbox name, which may itself be a literal, and what stands before and behind it."""
+    args = args_of(text, literal)
+    if len(args) == before:
         assert literal is not None
         if literal.binary:
             raise BadSyntax(LITERAL8_REFUSED)
@@ -109,16 +110,17 @@ def _mailbox(
         while (chunk := (yield Need.LITERAL)) is not None:
             name += chunk
         text, literal = yield Need.PIECE
-        args = [Literal(name), *_args(text, literal)]
-    cursor = Cursor(args)
+        args = [*args, Literal(name), *args_of(text, literal)]
+    cursor = Cursor(args[before:])
     name = cursor.astring(MISSING_ARGUMENTS)
     rest = list(cursor.rest())
     if literal is None:
         raise _no_message(Cursor(rest))
-    return name, rest, literal
+    return args[:before], name, rest, literal
 
 
-def _message(save: Save, literal: LiteralStart) -> Generator[Need, Any, None]:
+def take_message(save: Save, literal: LiteralStart) -> Generator[Need, Any, None]:
+    """The message itself, from the client into the store."""
     if literal.binary and literal.size <= MAX_CONVERTED:
         whole = bytearray()
         while (chunk := (yield Need.LITERAL)) is not None:
@@ -130,5 +132,6 @@ def _message(save: Save, literal: LiteralStart) -> Generator[Need, Any, None]:
         save.write(chunk)
 
 
-def _appenduid(result: SaveResult) -> bytes:
+def appenduid(result: SaveResult) -> bytes:
+    """The code that tells the new UIDs."""
     return b"APPENDUID %d %b" % (result.uidvalidity, SeqSet.of(result.uids).encode())

@@ -1,4 +1,4 @@
-"""STATUS. RFC 3501 6.3.10, RFC 7162 3.1.7 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 4.3; X-SIZE, X-GUID: Dovecot."""
+"""STATUS. RFC 3501 6.3.10; RFC 7162 3.1.7, RFC 8438 (SIZE), RFC 8474 4.3 (MAILBOXID); X-SIZE, X-GUID: Dovecot."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -127,6 +127,14 @@ def _late(
 
 def expunge(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> None:
     """Remove messages; those that are gone already are gone from the index, too."""
+    count, octets = remove(place, uids, only_deleted=only_deleted)
+    if count:
+        place.host.count_quota(-octets, -count)
+        numbering.compress(place)
+
+
+def remove(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> tuple[int, int]:
+    """The same without what needs the uidlist's lock: how many messages and octets there are less."""
     index = place.index
     with place.host.database.write():
         index.begin()
@@ -134,7 +142,7 @@ def expunge(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> 
         if only_deleted:
             rows = [row for row in rows if row[2] & DELETED]
         if not rows:
-            return
+            return 0, 0
         removed: list[int] = []
         octets = 0
         with place.own_changes() as state:
@@ -145,8 +153,7 @@ def expunge(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> 
                 octets += filename.sizes_of(name)[0] or 0
                 state.in_new -= name.startswith(NEW)
         index.expunge(removed)
-    place.host.count_quota(-octets, -len(removed))
-    numbering.compress(place)
+    return len(removed), octets
 
 
 def _unlink(place: MaildirPlace, name: str, only_deleted: bool) -> bool:
@@ -169,7 +176,7 @@ def _unlink(place: MaildirPlace, name: str, only_deleted: bool) -> bool:
 
 def save_uidls(place: MaildirPlace, uidls: Sequence[tuple[int, str]]) -> None:
     """Write POP3 UIDLs as P into the uidlist and into the index."""
-    values = {uid: uidl for uid, uidl in uidls if " " not in uidl and ":" not in uidl and uidl}
+    values = {uid: uidl for uid, uidl in uidls if uidlist.can_hold(uidl)}
     if not values:
         return
     with place.uidlist_lock() as writable, place.host.database.write():

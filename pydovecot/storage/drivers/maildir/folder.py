@@ -6,9 +6,9 @@ from typing import Final
 
 from pydovecot.mime import header as mime_header
 from pydovecot.mime import objectid, section, summary
-from pydovecot.storage.api import Column, CopyResult, ExpungedError
+from pydovecot.storage.api import Column, CopyResult, ExpungedError, Save, SaveResult
 from pydovecot.storage.content import common_fields, crlf_size
-from pydovecot.storage.drivers.maildir import changing, explaining, linking, sync
+from pydovecot.storage.drivers.maildir import changing, explaining, linking, replacing, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
@@ -43,6 +43,11 @@ class MaildirFolder(MaildirPlace):
         """Rename files to their new flags."""
         self.ensure()
         return changing.store(self, uids, change, unchanged_since)
+
+    def replace(self, uid: int, save: Save) -> SaveResult:
+        """The new file, then no old one."""
+        self.ensure()
+        return replacing.replace(self, uid, save)
 
     def expunge(self, uids: Sequence[int], *, only_deleted: bool) -> None:
         """Unlink files."""

@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from pydovecot.base.replace_file import sync_directory
 from pydovecot.index.mailbox import NewMail
@@ -14,7 +14,7 @@ from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import MailboxGoneError, SaveResult
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
-from pydovecot.storage.drivers.maildir.uidlist import Entry, format_extra, format_lines
+from pydovecot.storage.drivers.maildir.uidlist import Entry, can_hold, format_extra, format_lines
 
 
 @dataclass(slots=True)
@@ -31,6 +31,18 @@ class _Pending:
     crlf_size: int = 0
     last: bytes = b""  # a CR at the end of the last chunk, held back
     after_cr: bool = False  # the last byte written is a CR
+
+
+class Replaced(Protocol):
+    """A message that goes when others come, within their transaction."""
+
+    def check(self) -> None:
+        """Raise UserError unless it is still there."""
+        ...
+
+    def remove(self) -> None:
+        """Its successor is on the disk."""
+        ...
 
 
 class MaildirSave:
@@ -59,7 +71,7 @@ class MaildirSave:
         extra = {}
         if guid:
             extra["G"] = guid
-        if pop3_uidl and " " not in pop3_uidl and ":" not in pop3_uidl:
+        if can_hold(pop3_uidl):
             extra["P"] = pop3_uidl
         self._current = _Pending(base, path, bits, received, extra, open(fd, "wb", buffering=1 << 16))  # noqa: SIM115
 
@@ -107,13 +119,20 @@ class MaildirSave:
         self._pending.append(current)
         self._current = None
 
-    def commit(self) -> SaveResult:
-        """Rename, number, and let the index know."""
+    @property
+    def place(self) -> MaildirPlace:
+        """Where the messages will be."""
+        return self._place
+
+    def commit(self, replaced: Replaced | None = None) -> SaveResult:
+        """Rename, number, and let the index know; in the same transaction a replaced message goes."""
         place = self._place
         if not self._pending:
             return SaveResult(place.index.header().uidvalidity, [])
         with place.uidlist_lock() as writable, place.host.database.write():
             sync.catch_up(place, writable=writable)
+            if replaced is not None:
+                replaced.check()
             place.index.begin()
             header, state = place.index.header(), place.disk()
             first = header.uidnext
@@ -143,6 +162,8 @@ class MaildirSave:
             state.in_new += sum(mail[2].startswith(NEW) for mail in mails)
             place.index.add(mails)
             place.index.set(disk=state.format())
+            if replaced is not None:
+                replaced.remove()
         place.host.count_quota(sum(one.size for one in self._pending), len(mails))
         self._pending.clear()
         return SaveResult(header.uidvalidity, [Uid(mail[0]) for mail in mails])

@@ -165,6 +165,14 @@ def extra_fields(extra: str) -> dict[str, str]:
     return {word[0]: word[1:] for word in extra.split(" ") if word}
 
 
+_FIELD: Final = re.compile(r"[^\s:\x00-\x1f]+")
+
+
+def can_hold(value: str) -> bool:
+    """An extension field may have this value: it would not end the field or the line."""
+    return _FIELD.fullmatch(value) is not None
+
+
 def format_extra(fields: Mapping[str, str]) -> str:
     """The text of extension fields, with its last blank."""
     return "".join(f"{letter}{value} " for letter, value in fields.items())
