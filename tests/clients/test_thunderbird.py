@@ -1,0 +1,195 @@
+"""Thunderbird without a screen: lists, reads, tags, moves and deletes; new mail appears through IDLE."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clients import PASSWORD, Account, Site, digests, need
+from tests.support.letters import LATE, LETTERS, NOTE, PARCEL, TABLE
+from tests.support.thunderbird import PLAIN, STARTTLS, TLS, Thunderbird
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.clients,
+    pytest.mark.parametrize("site", ["ordinary-user"], indirect=True),
+]
+
+SECURITY = {"plain": ("imap", PLAIN), "starttls": ("imap", STARTTLS), "tls": ("imaps", TLS)}
+
+OPEN = """
+server.performExpand(null);
+return true;
+"""
+SHOW_FOLDER = """
+const folder = folderOf(args[0]);
+if (!folder) return false;
+pane.displayFolder(folder.URI);
+return true;
+"""
+LISTED = "const found = subjects(folderOf(args[0])); return found.length == args[1] && found"
+# What the list on the screen shows, from the top.
+SELECT = """
+const view = pane.gDBView;
+for (let row = 0; row < (view?.rowCount ?? 0); row++) {
+    if (view.getMsgHdrAt(row).mime2DecodedSubject == args[0]) {
+        pane.threadTree.selectedIndex = row;
+        return true;
+    }
+}
+return false;
+"""
+# The message on the screen: its subject, text and attachments.
+SHOWN = """
+const message = tabmail.currentAboutMessage;
+const text = message?.document.getElementById("messagepane")?.contentDocument?.body?.textContent ?? "";
+if (!message?.msgLoaded || !text.includes(args[0])) return null;
+return [message.gMessage.mime2DecodedSubject, message.currentAttachments.map(attachment => attachment.name)];
+"""
+ATTACHMENT = """
+const [attachment] = tabmail.currentAboutMessage.currentAttachments;
+const response = await attachment.fetchAttachment();
+return Array.from(new Uint8Array(response));
+"""
+COMMAND = "pane.commandController.doCommand(args[0]); return true"
+MOVE = "pane.commandController.doCommand('cmd_moveMessage', folderOf(args[0])); return true"
+MARKED = """
+const header = [...folderOf(args[0]).messages].find(one => one.mime2DecodedSubject == args[1]);
+return header.isRead && header.isFlagged && header.getStringProperty("keywords") == args[2];
+"""
+SEARCH = """
+const session = Cc["@mozilla.org/messenger/searchSession;1"].createInstance(Ci.nsIMsgSearchSession);
+session.addScopeTerm(Ci.nsMsgSearchScope.onlineMail, folderOf(args[0]));
+const term = session.createTerm();
+const value = term.value;
+value.attrib = Ci.nsMsgSearchAttrib.Body;
+value.str = args[1];
+term.attrib = Ci.nsMsgSearchAttrib.Body;
+term.op = Ci.nsMsgSearchOp.Contains;
+term.value = value;
+session.appendTerm(term);
+return new Promise(resolve => {
+    const found = [];
+    session.registerListener({
+        onSearchHit: header => found.push(header.mime2DecodedSubject),
+        onSearchDone: () => resolve(found),
+        onNewSearch() {},
+    }, Ci.nsIMsgSearchSession.allNotifications);
+    session.search(null);
+});
+"""
+STORE_FILE = """
+const file = Cc["@mozilla.org/file/local;1"].createInstance(Ci.nsIFile);
+file.initWithPath(args[1]);
+return new Promise(resolve => {
+    MailServices.copy.copyFileMessage(file, folderOf(args[0]), null, false, Ci.nsMsgMessageFlags.Read, "", {
+        onStartCopy() {}, onProgress() {}, setMessageKey() {}, getMessageId() { return ""; },
+        onStopCopy: status => resolve(status),
+    }, null);
+});
+"""
+
+
+@pytest.fixture
+def account(site: Site) -> Account:
+    """The three letters in INBOX; Work is subscribed, which is what Thunderbird lists."""
+    made = site.account(empty=True)
+    for body in LETTERS.values():
+        made.deliver(body)
+    with made.imap() as client:
+        for folder in ("INBOX", "Work", "Trash"):
+            client.create(folder)
+            client.subscribe(folder)
+    return made
+
+
+@pytest.fixture(params=["plain"])
+def thunderbird(account: Account, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Thunderbird]:
+    need("thunderbird")
+    port, security = SECURITY[request.param]
+    with Thunderbird(tmp_path, getattr(account.site, port), security, account.name, PASSWORD) as running:
+        running.run(OPEN)
+        running.wait("INBOX in the list of folders", SHOW_FOLDER, "INBOX")
+        yield running
+
+
+def read(thunderbird: Thunderbird, subject: str, text: str) -> list[str]:
+    """Select a message of the list and wait until its text is there; the names of its attachments."""
+    thunderbird.wait(f"{subject} in the list", SELECT, subject)
+    shown: tuple[str, list[str]] = thunderbird.wait(f"the text of {subject}", SHOWN, text)
+    assert shown[0] == subject
+    return shown[1]
+
+
+def flags_on_server(account: Account, folder: str, subject: bytes) -> bytes:
+    return next(head for head, body in account.on_server(folder) if b"Subject: " + subject in body)
+
+
+def wait_on_server(account: Account, folder: str, subject: bytes, flag: bytes) -> None:
+    end = time.monotonic() + 25
+    while flag not in (seen := flags_on_server(account, folder, subject)):
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("thunderbird", SECURITY, indirect=True)
+def test_lists_and_reads(thunderbird: Thunderbird, account: Account, tmp_path: Path) -> None:
+    assert thunderbird.wait("the list", LISTED, "INBOX", 3) == sorted(LETTERS)
+    assert read(thunderbird, "Plain note", "second shelf") == []
+    assert read(thunderbird, "Grüße aus Köln", "Schöne Grüße vom Flüßchen") == []
+    assert read(thunderbird, "A parcel", "table is attached") == ["table.bin"]
+    assert bytes(thunderbird.run(ATTACHMENT)) == TABLE
+    thunderbird.driver.screenshot(tmp_path / "read.png")
+    for subject in (b"Plain note", b"=?utf-8?B?R3", b"A parcel"):
+        wait_on_server(account, "INBOX", subject, b"\\Seen")
+
+
+def test_idle_and_what_others_change(thunderbird: Thunderbird, account: Account, tmp_path: Path) -> None:
+    thunderbird.wait("the list", LISTED, "INBOX", 3)
+    read(thunderbird, "Plain note", "second shelf")
+    account.deliver(LATE)
+    thunderbird.wait("new mail, unasked", LISTED, "INBOX", 4)
+    thunderbird.wait("new mail in the window", SELECT, "Just now")
+    thunderbird.driver.screenshot(tmp_path / "idle.png")
+    with account.imap() as client:
+        client.select()
+        client.store("2", "+FLAGS", r"(\Seen \Flagged $label1)")
+        client.store("1", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+    left = thunderbird.wait("a message less, unasked", LISTED, "INBOX", 3)
+    assert left == ["A parcel", "Grüße aus Köln", "Just now"]
+    thunderbird.wait("flags, unasked", MARKED, "INBOX", "Grüße aus Köln", "$label1")
+
+
+def test_flags_moves_deletes_and_stores(thunderbird: Thunderbird, account: Account, tmp_path: Path) -> None:
+    thunderbird.wait("the list", LISTED, "INBOX", 3)
+    read(thunderbird, "Grüße aus Köln", "Flüßchen")
+    thunderbird.run(COMMAND, "cmd_markAsFlagged")
+    thunderbird.run(COMMAND, "cmd_tag1")
+    wait_on_server(account, "INBOX", b"=?utf-8?B?R3", b"\\Flagged")
+    wait_on_server(account, "INBOX", b"=?utf-8?B?R3", b"$label1")
+
+    read(thunderbird, "A parcel", "table is attached")
+    thunderbird.run(MOVE, "Work")
+    thunderbird.wait("a message less", LISTED, "INBOX", 2)
+    thunderbird.wait("the message in Work", SHOW_FOLDER, "Work")
+    thunderbird.wait("the message in Work", LISTED, "Work", 1)
+    assert read(thunderbird, "A parcel", "table is attached") == ["table.bin"]
+    assert digests(account.bodies_on_server("Work")) == digests([PARCEL])
+
+    thunderbird.run(SHOW_FOLDER, "INBOX")
+    read(thunderbird, "Plain note", "second shelf")
+    thunderbird.run(COMMAND, "cmd_delete")
+    assert thunderbird.wait("a message less", LISTED, "INBOX", 1) == ["Grüße aus Köln"]
+    thunderbird.wait("the message in Trash", SHOW_FOLDER, "Trash")
+    thunderbird.wait("the message in Trash", LISTED, "Trash", 1)
+    assert digests(account.bodies_on_server("Trash")) == digests([NOTE])
+    thunderbird.driver.screenshot(tmp_path / "trash.png")
+
+    assert thunderbird.run(SEARCH, "Work", "TABLE IS") == ["A parcel"]
+    assert thunderbird.run(SEARCH, "Work", "no such word") == []
+    (tmp_path / "late.eml").write_bytes(LATE)
+    assert thunderbird.run(STORE_FILE, "Work", str(tmp_path / "late.eml")) == 0
+    assert digests(account.bodies_on_server("Work")) == digests([PARCEL, LATE])
+    assert b"\\Seen" in flags_on_server(account, "Work", b"Just now")
