@@ -61,6 +61,7 @@ def _without_leaders(text: str) -> tuple[str, bool]:
             pos = leader.end()
         if text.startswith(" ", pos):
             pos += 1
+            continue
         # No leader stands behind these blobs, it would have been found with them.
         start = pos
         while (blob := _BLOB.match(text, pos)) is not None and blob.end() < len(text):

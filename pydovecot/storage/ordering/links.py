@@ -96,20 +96,20 @@ def read(values: Values) -> Links:
     start = len(links.ends)
     if start < count:
         known = {digest: number for number, digest in enumerate(links.hashes, 1) if digest}
-        _add_all(values, links, range(start + 1, count + 1), known)
+        _add_all(values, links, range(start, count), known)
     values.keep(_KIND, links.pack())
     return links
 
 
-def _add_all(values: Values, links: Links, seqs: Sequence[int], known: dict[int, int]) -> None:
+def _add_all(values: Values, links: Links, places: range, known: dict[int, int]) -> None:
     seen: dict[bytes, int] = {}
-    due = seqs[0]
-    for seq, block in values.blocks(seqs):
-        for _ in range(due, seq):
+    due = places.start
+    for seq, block in values.blocks(places):
+        for _ in range(due, seq - 1):
             links.add([b""], known, seen)  # its content is gone
         links.add(sortkeys.links(block), known, seen)
-        due = seq + 1
-    for _ in range(due, seqs[-1] + 1):
+        due = seq
+    for _ in range(due, places.stop):
         links.add([b""], known, seen)
 
 

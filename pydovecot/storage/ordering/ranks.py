@@ -4,7 +4,7 @@ Rank 0 is the empty text, whether a message has it or not.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
 def of_texts(texts: Sequence[str]) -> list[int]:
@@ -16,20 +16,20 @@ def of_texts(texts: Sequence[str]) -> list[int]:
     return list(map(number.__getitem__, texts))
 
 
-def compact(ranks: Sequence[int | None]) -> list[int]:
-    """The same order without holes; None (not known yet) becomes -1."""
-    used = sorted({rank for rank in ranks if rank} | {0})
-    number: dict[int | None, int] = dict(zip(used, range(len(used)), strict=True))
-    number[None] = -1
+def compact(ranks: Iterable[int]) -> list[int]:
+    """The same order without holes."""
+    ranks = list(ranks)
+    used = sorted({*ranks, 0})
+    number = dict(zip(used, range(len(used)), strict=True))
     return list(map(number.__getitem__, ranks))
 
 
 def insert(ranks: list[int], texts: Mapping[int, str], text_at: Callable[[int], str]) -> list[int]:
-    """Ranks without holes, with those of `texts` (place to text) in place of their -1.
+    """Ranks without holes, with those of `texts` (place to text), which are 0 so far, put in.
 
     `text_at(place)` gives the text of a message that has a rank; it is asked few times.
     """
-    places = dict(zip(reversed(ranks), range(len(ranks) - 1, -1, -1), strict=True))
+    places = dict(zip(ranks, range(len(ranks)), strict=True))
     count = max(ranks, default=0) + 1
     asked = {0: ""}
 
@@ -47,7 +47,6 @@ def insert(ranks: list[int], texts: Mapping[int, str], text_at: Callable[[int], 
             inserted.append(rank)
     if inserted:
         moved = [rank + bisect_right(inserted, rank) for rank in range(count)]
-        moved.append(-1)  # what -1 is mapped to
         ranks = list(map(moved.__getitem__, ranks))
     for place, text in texts.items():
         ranks[place] = found[text]

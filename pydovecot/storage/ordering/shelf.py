@@ -5,6 +5,7 @@ after that only new messages are looked at, and those that are gone are left out
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,10 +51,30 @@ class NoShelf:
         """Forget it."""
 
 
-def aligned(kept: Kept, typecode: str, uids: "array[int]") -> list[int | None]:
-    """Kept values by place in `uids`; None for messages that it does not have."""
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Kept values by place in a view, 0 where there is none; `missing` are these places.
+
+    `whole`: no message is gone that had a value.
+    """
+
+    values: list[int]
+    missing: Sequence[int]
+    whole: bool
+
+
+def aligned(kept: Kept | None, typecode: str, uids: "array[int]") -> Aligned:
+    """What is kept, for the messages that a view has now."""
+    if kept is None:
+        return Aligned([0] * len(uids), range(len(uids)), whole=True)
     values: array[int] = array(typecode)
     values.frombytes(kept.values)
     known: array[int] = array("I")
     known.frombytes(kept.uids)
-    return list(map(dict(zip(known, values, strict=True)).get, uids))
+    count = len(known)
+    if uids[:count] == known:
+        return Aligned(values.tolist() + [0] * (len(uids) - count), range(count, len(uids)), whole=True)
+    by_uid = dict(zip(known, values, strict=True))
+    missing = [place for place, uid in enumerate(uids) if uid not in by_uid]
+    whole = len(uids) - len(missing) == count
+    return Aligned([by_uid.get(uid, 0) for uid in uids], missing, whole)

@@ -1,6 +1,7 @@
 """SORT: messages in the order of some keys. RFC 5256 3, RFC 5957."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from pydovecot.model.numbers import Seq
 from pydovecot.model.sort import SortBy, SortKey
@@ -12,7 +13,7 @@ from pydovecot.storage.ordering.values import Values
 def in_order(view: View, shelf: Shelf, program: Sequence[SortBy], seqs: Sequence[Seq]) -> list[Seq]:
     """`seqs` (ascending) by the first key, equal ones by the next …, at last by number."""
     places = sort_places(Values(view, shelf), program, [seq - 1 for seq in seqs])
-    return [Seq(place + 1) for place in places]
+    return cast("list[Seq]", [place + 1 for place in places])
 
 
 def sort_places(values: Values, program: Sequence[SortBy], places: Sequence[int]) -> list[int]:

@@ -47,6 +47,9 @@ def written(threads: Threads, roots: Sequence[int], numbers: Sequence[int]) -> b
     count = len(owner)
     out: list[str] = []
     for root in roots:
+        if root not in children:
+            out.append(f"({numbers[owner[root]]})")
+            continue
         # A node is written in parentheses, or (negative) without; 0 closes one.
         stack = [root]
         while stack:

@@ -37,7 +37,6 @@ _TEXTS: Final[dict[SortKey, Callable[[bytes], tuple[str, int]]]] = {
     SortKey.DISPLAYFROM: _display(b"from"),
     SortKey.DISPLAYTO: _display(b"to"),
 }
-_NUMBERS: Final = {SortKey.ARRIVAL: Column.RECEIVED, SortKey.SIZE: Column.SIZE}
 
 
 class Values:
@@ -57,9 +56,9 @@ class Values:
             return [value >> 1 for value in packed] if key is SortKey.SUBJECT else packed
         if key is SortKey.DATE:
             return self.dates()
-        if key is SortKey.RELEVANCY:
-            return bytes(len(self.uids))
-        return self._numbers(_NUMBERS[key])
+        if key is SortKey.ARRIVAL:
+            return self._kept_numbers("arrival", Column.RECEIVED)
+        return self._sizes() if key is SortKey.SIZE else bytes(len(self.uids))
 
     def subjects(self) -> Sequence[int]:
         """Rank of the base subject (0: empty) * 2, + 1 when it is a reply or forward."""
@@ -82,26 +81,29 @@ class Values:
 
     # -- numbers ---------------------------------------------------------------------------------------------
 
-    def _numbers(self, column: Column) -> Sequence[int]:
+    def _sizes(self) -> Sequence[int]:
+        """Not kept: a size may turn out to be another one."""
         found = [0] * len(self.uids)
-        for seq, value in self._rows(range(1, len(found) + 1), column):
+        for seq, value in self._rows(range(len(found)), Column.SIZE):
             found[seq - 1] = value
         return found
 
     def dates(self) -> Sequence[int]:
         """When each message was sent; when it was received if it does not tell. RFC 5256 2.2."""
-        dates: array[int] = array("q")
-        if (current := self.kept("date")) is not None:
-            dates.frombytes(current)
-            return dates
-        kept = self.latest("date")
-        known = aligned(kept, "q", self.uids) if kept is not None else [None] * len(self.uids)
-        missing = [place + 1 for place, value in enumerate(known) if value is None]
-        for seq, sent, received in self._rows(missing, Column.SENT, Column.RECEIVED):
-            known[seq - 1] = sent or received
-        dates.extend([value or 0 for value in known])
-        self.keep("date", dates.tobytes())
-        return dates
+        return self._kept_numbers("date", Column.SENT, Column.RECEIVED)
+
+    def _kept_numbers(self, kind: str, *columns: Column) -> Sequence[int]:
+        """The first of some columns that is not 0."""
+        numbers: array[int] = array("q")
+        if (current := self.kept(kind)) is not None:
+            numbers.frombytes(current)
+            return numbers
+        known = aligned(self.latest(kind), "q", self.uids)
+        for seq, *found in self._rows(known.missing, *columns):
+            known.values[seq - 1] = next(filter(None, found), 0)
+        numbers.extend(known.values)
+        self.keep(kind, numbers.tobytes())
+        return numbers
 
     # -- texts -----------------------------------------------------------------------------------------------
 
@@ -110,21 +112,21 @@ class Values:
         if (current := self.kept(key.value)) is not None:
             packed.frombytes(current)
             return packed
-        kept = self.latest(key.value)
-        known = aligned(kept, "I", self.uids) if kept is not None else [None] * len(self.uids)
-        missing = [place + 1 for place, value in enumerate(known) if value is None]
-        if len(missing) > len(known) * _MANY_NEW:
-            texts = self._texts(key, range(1, len(known) + 1))
-            every = [texts[place] for place in range(len(known))]
+        known = aligned(self.latest(key.value), "I", self.uids)
+        count = len(self.uids)
+        if len(known.missing) > count * _MANY_NEW:
+            texts = self._texts(key, range(count))
+            every = [texts[place] for place in range(count)]
             found = ranks.of_texts([text for text, _ in every])
             bits = [bit for _, bit in every]
         else:
-            texts = self._texts(key, missing)
-            bits = [(value or 0) & 1 for value in known]
+            texts = self._texts(key, known.missing)
+            bits = [value & 1 for value in known.values]
+            found = [value >> 1 for value in known.values]
             found = ranks.insert(
-                ranks.compact([None if value is None else value >> 1 for value in known]),
+                found if known.whole else ranks.compact(found),
                 {place: text for place, (text, _) in texts.items()},
-                lambda place: self._texts(key, [place + 1])[place][0],
+                lambda place: self._texts(key, [place])[place][0],
             )
             for place, (_, bit) in texts.items():
                 bits[place] = bit
@@ -132,23 +134,23 @@ class Values:
         self.keep(key.value, packed.tobytes())
         return packed
 
-    def _texts(self, key: SortKey, seqs: Sequence[int]) -> dict[int, tuple[str, int]]:
+    def _texts(self, key: SortKey, places: Sequence[int]) -> dict[int, tuple[str, int]]:
         """(text, bit) by place; empty ones of messages whose content is gone."""
         text_of = _TEXTS[key]
-        texts = {seq - 1: text_of(block) for seq, block in self._rows(seqs, Column.FIELDS)}
-        if len(texts) < len(seqs):
-            for seq in seqs:
-                texts.setdefault(seq - 1, ("", 0))
+        texts = {seq - 1: text_of(block) for seq, block in self._rows(places, Column.FIELDS)}
+        if len(texts) < len(places):
+            for place in places:
+                texts.setdefault(place, ("", 0))
         return texts
 
-    def blocks(self, seqs: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    def blocks(self, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """(sequence number, header fields) of messages; those whose content is gone are left out."""
-        yield from self._rows(seqs, Column.FIELDS)
+        yield from self._rows(places, Column.FIELDS)
 
-    def _rows(self, seqs: Sequence[int], *columns: Column) -> Iterator[Any]:
-        if not seqs:
+    def _rows(self, places: Sequence[int], *columns: Column) -> Iterator[Any]:
+        if not places:
             return
         try:
-            yield from self._view.rows(SeqSet.of(seqs), (Column.SEQ, *columns))
+            yield from self._view.rows(SeqSet.of([place + 1 for place in places]), (Column.SEQ, *columns))
         except ExpungedError:
             self._complete = False
