@@ -34,5 +34,12 @@ class UserError(Exception):
         self.text = text
 
 
+class DiskFullError(UserError):
+    """No room left on the disk: not the user's fault, and another time there may be."""
+
+    def __init__(self, text: str = "Not enough disk space") -> None:
+        super().__init__(Code.OVERQUOTA, text)
+
+
 class InternalError(Exception):
     """Something failed on our side: logged once with context, the user sees only a reference."""

@@ -39,6 +39,7 @@ class Column(Enum):
     SIZE = "size"  # int, octets of the CRLF form: RFC822.SIZE
     PHYSICAL_SIZE = "physical_size"  # int, octets as stored
     QUICK_SIZE = "quick_size"  # int, SIZE if the index knows it, or PHYSICAL_SIZE if it knows that; else SIZE
+    MAILBOX = "mailbox"  # str, the name of the mailbox that has it
     GUID = "guid"  # str
     EMAIL_ID = "email_id"  # bytes, wire: RFC 8474, by content; rendered once and kept by the index
     THREAD_ID = "thread_id"  # bytes, likewise, by the root of References
@@ -49,6 +50,8 @@ class Column(Enum):
     BODYSTRUCTURE = "bodystructure"  # bytes, wire
     HEADER = "header"  # bytes, the whole header with CRLF and the empty line; read from the message each time
     FIELDS = "fields"  # bytes, as HEADER, but only the fields named in COMMON_FIELDS; kept by the index
+    PREVIEW = "preview"  # bytes, wire: the beginning of the text, RFC 8970
+    KNOWN_PREVIEW = "known_preview"  # bytes, PREVIEW if it was asked for before; else None
     SENT = "sent"  # int, Date: header as seconds UTC; 0 when there is none or it is broken
     SENT_DAY = "sent_day"  # int, ordinal of the Date: header's local day; 0 unknown
 
@@ -176,10 +179,18 @@ class CopyResult:
 
 @dataclass(frozen=True, slots=True)
 class SaveResult:
-    """APPENDUID."""
+    """APPENDUID. `contents`: for `Save.begin_shared`, where the driver can share."""
 
     uidvalidity: int
     uids: Sequence[Uid]
+    contents: "Sequence[SavedContent]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SavedContent:
+    """What a message consists of that was just saved: only its driver understands `reference`."""
+
+    reference: object
 
 
 class Message(Protocol):
@@ -220,6 +231,13 @@ class Save(Protocol):
 
     def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
         """Start a message; `received` in seconds UTC, None: now."""
+        ...
+
+    def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
+        """Start (instead of `begin` and `write`) a message that was just saved elsewhere, without its bytes.
+
+        False: not possible here, nothing has begun.
+        """
         ...
 
     def write(self, chunk: bytes) -> None:
@@ -267,6 +285,10 @@ class View(Protocol):
 
     @property
     def recent(self) -> int: ...
+
+    def hide_recent(self) -> None:
+        """For a client that knows no \\Recent (RFC 9051): no message has it in this view from now on."""
+        ...
 
     def first_unseen(self) -> Seq | None: ...
 
@@ -430,5 +452,6 @@ class Store(Protocol):
 __all__ = [
     "COMMON_FIELDS",
     "Changes", "Column", "CopyResult", "ExpungedError", "ListEntry", "ListOptions", "MailboxGoneError",
-    "Message", "Namespace", "Save", "SaveResult", "Special", "Status", "Store", "StoreResult", "View",
+    "Message", "Namespace", "Save", "SaveResult", "SavedContent", "Special", "Status", "Store", "StoreResult",
+    "View",
 ]

@@ -1,5 +1,6 @@
 """APPEND: messages are written in tmp/, and appear in new/ or cur/ when all of them are on the disk."""
 
+import contextlib
 import errno
 import os
 import time
@@ -8,10 +9,10 @@ from typing import BinaryIO, Protocol
 
 from pydovecot.base.replace_file import sync_directory
 from pydovecot.index.mailbox import NewMail
-from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.model.errors import Code, DiskFullError, InternalError, UserError
 from pydovecot.model.flags import FlagSet
 from pydovecot.model.numbers import Uid
-from pydovecot.storage.api import MailboxGoneError, SaveResult
+from pydovecot.storage.api import MailboxGoneError, SavedContent, SaveResult
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.drivers.maildir.uidlist import Entry, can_hold, format_extra, format_lines
@@ -26,7 +27,7 @@ class _Pending:
     bits: int
     received: int | None
     extra: dict[str, str]
-    out: BinaryIO
+    out: BinaryIO | None  # None: a link to a file that is whole already
     size: int = 0  # as stored
     crlf_size: int = 0
     last: bytes = b""  # a CR at the end of the last chunk, held back
@@ -43,6 +44,16 @@ class Replaced(Protocol):
     def remove(self) -> None:
         """Its successor is on the disk."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Where a message that was just saved is. Somebody may have renamed it meanwhile."""
+
+    path: str
+    size: int
+    crlf_size: int
+    crlf: bool  # stored with CRLF
 
 
 class MaildirSave:
@@ -75,6 +86,24 @@ class MaildirSave:
             extra["P"] = pop3_uidl
         self._current = _Pending(base, path, bits, received, extra, open(fd, "wb", buffering=1 << 16))  # noqa: SIM115
 
+    def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
+        """A hard link in tmp/, where both are in one file system and belong to one user."""
+        file = content.reference
+        if not isinstance(file, _File) or file.crlf != self._crlf or received is not None:
+            return False
+        place = self._place
+        base = place.host.names.next()
+        path = f"{place.path}/tmp/{base}"
+        try:
+            os.link(file.path, path)
+        except OSError:
+            return False
+        bits = int(flags.system)
+        if flags.keywords:
+            bits |= place.keyword_bits(flags.keywords, create=True)
+        self._current = _Pending(base, path, bits, None, {}, None, file.size, file.crlf_size)
+        return True
+
     def write(self, chunk: bytes) -> None:
         """Append; line ends become what the Maildir has."""
         current = self._current
@@ -95,6 +124,7 @@ class MaildirSave:
         if self._crlf:
             data = data.replace(b"\n", b"\r\n")
         current.size += len(data)
+        assert current.out is not None
         try:
             current.out.write(data)
         except OSError as exc:
@@ -104,17 +134,10 @@ class MaildirSave:
         """The file is whole and on the disk; it has its final name except for the directory."""
         current = self._current
         assert current is not None
-        if current.last:
-            self._put(current, current.last)
-        try:
-            current.out.flush()
-            if current.received is not None:
-                os.utime(current.out.fileno(), (current.received, current.received))
-            if self._place.host.fsync:
-                os.fsync(current.out.fileno())
-            current.out.close()
-        except OSError as exc:
-            raise _failed(exc) from exc
+        if current.out is not None:
+            if current.last:
+                self._put(current, current.last)
+            self._finish_file(current.out, current.received)
         current.base += f",S={current.size},W={current.crlf_size}"
         self._pending.append(current)
         self._current = None
@@ -123,6 +146,17 @@ class MaildirSave:
     def place(self) -> MaildirPlace:
         """Where the messages will be."""
         return self._place
+
+    def _finish_file(self, out: BinaryIO, received: int | None) -> None:
+        try:
+            out.flush()
+            if received is not None:
+                os.utime(out.fileno(), (received, received))
+            if self._place.host.fsync:
+                os.fsync(out.fileno())
+            out.close()
+        except OSError as exc:
+            raise _failed(exc) from exc
 
     def commit(self, replaced: Replaced | None = None) -> SaveResult:
         """Rename, number, and let the index know; in the same transaction a replaced message goes."""
@@ -165,8 +199,12 @@ class MaildirSave:
             if replaced is not None:
                 replaced.remove()
         place.host.count_quota(sum(one.size for one in self._pending), len(mails))
+        contents = [
+            SavedContent(_File(place.file_of(mail[2]), one.size, one.crlf_size, self._crlf))
+            for one, mail in zip(self._pending, mails, strict=True)
+        ]
         self._pending.clear()
-        return SaveResult(header.uidvalidity, [Uid(mail[0]) for mail in mails])
+        return SaveResult(header.uidvalidity, [Uid(mail[0]) for mail in mails], contents)
 
     def _mail(self, uid: int, one: _Pending) -> NewMail:
         now = int(time.time())
@@ -186,7 +224,9 @@ class MaildirSave:
         """Remove what is in tmp/."""
         pending = [*self._pending, self._current] if self._current else self._pending
         for one in pending:
-            one.out.close()
+            if one.out is not None:
+                with contextlib.suppress(OSError):  # what was not written yet does not fit on the disk
+                    one.out.close()
             try:
                 os.unlink(one.path)
             except FileNotFoundError:
@@ -195,7 +235,9 @@ class MaildirSave:
 
 
 def _failed(exc: OSError) -> Exception:
-    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+    if exc.errno == errno.ENOSPC:
+        return DiskFullError()
+    if exc.errno == errno.EDQUOT:
         return UserError(Code.OVERQUOTA, "Not enough disk space")
     if exc.errno in (errno.EACCES, errno.EROFS):
         return UserError(Code.NOPERM, "Permission denied")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydovecot.model.flags import FlagSet
 from pydovecot.model.numbers import Uid
-from pydovecot.storage.api import SaveResult
+from pydovecot.storage.api import SavedContent, SaveResult
 from pydovecot.storage.content import to_lf
 from pydovecot.storage.drivers.memory.mailbox import Mailbox
 
@@ -30,6 +30,14 @@ class MemorySave:
         """Start a message."""
         self._current = _Pending(flags, received, guid, pop3_uidl, [])
 
+    def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
+        """The bytes of a message in memory are shared by all its copies."""
+        if not isinstance(content.reference, bytes):
+            return False
+        self.begin(flags, received)
+        self.write(content.reference)
+        return True
+
     def write(self, chunk: bytes) -> None:
         """Append bytes to it."""
         assert self._current is not None
@@ -45,13 +53,14 @@ class MemorySave:
         """Number all messages in one step; they share a modseq."""
         mailbox = self._mailbox
         modseq = mailbox.next_modseq() if self._pending else mailbox.modseq
+        texts = [to_lf(b"".join(p.chunks)) for p in self._pending]
         uids = [
-            Uid(mailbox.add(to_lf(b"".join(p.chunks)), p.flags, p.received, p.guid, p.pop3_uidl, modseq).uid)
-            for p in self._pending
+            Uid(mailbox.add(text, p.flags, p.received, p.guid, p.pop3_uidl, modseq).uid)
+            for text, p in zip(texts, self._pending, strict=True)
         ]
         self.rollback()
         mailbox.wake()
-        return SaveResult(mailbox.uidvalidity, uids)
+        return SaveResult(mailbox.uidvalidity, uids, [SavedContent(text) for text in texts])
 
     def rollback(self) -> None:
         """Forget what was not committed."""
