@@ -6,12 +6,13 @@ from collections.abc import Callable
 import pytest
 
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
-from pydovecot.model.numbers import ModSeq
+from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.model.section import Section, Text
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import Column, ExpungedError, MailboxGoneError
 from pydovecot.storage.store import UserStore
 from tests.contract.storage.helpers import ALL, MESSAGE, append, flags, seqs, system
+from tests.support.lost_history import lose_history
 
 OpenStore = Callable[[], UserStore]
 
@@ -229,6 +230,52 @@ def test_vanished(store: UserStore) -> None:
     assert list(view.vanished_since(middle)) == [1]
     assert list(view.vanished_since(before, SeqSet(((3, 9),)))) == [3]
     assert list(view.vanished_since(ModSeq(view.highest_modseq))) == []
+
+
+def test_vanished_when_the_history_is_lost(store: UserStore) -> None:
+    append(store, count=7)
+    view = store.open("INBOX")
+    before = view.highest_modseq
+    view.expunge_seqs(seqs(2, 3, 7))
+    view.sync()
+    lose_history(view)
+    assert list(view.vanished_since(before)) == [2, 3, 7]
+    assert list(view.vanished_since(ModSeq(view.highest_modseq))) == []
+    assert list(view.vanished_since(before, SeqSet.from_ranges([(3, 0xFFFFFFFF)]))) == [3, 7]
+    assert list(view.vanished_since(before, same_to=Uid(4))) == [7]
+    later = view.highest_modseq
+    view.expunge_seqs(seqs(1))
+    view.sync()
+    assert list(view.vanished_since(before, same_to=Uid(0))) == [1, 2, 3, 7]
+    assert list(view.vanished_since(later)) == [1]
+
+
+def test_vanished_leaves_out_what_is_still_to_be_told(open_one: OpenStore) -> None:
+    first, second = open_one(), open_one()
+    append(first, count=6)
+    mine, other = first.open("INBOX"), second.open("INBOX")
+    before = mine.highest_modseq
+    mine.expunge_seqs(seqs(1))
+    mine.sync()
+    other.expunge_seqs(seqs(2, 3, 5))
+    changes = mine.sync(expunges=False)
+    assert changes.held
+    assert mine.highest_modseq < other.sync().highest_modseq
+    assert list(mine.vanished_since(before)) == [1]
+    changes = mine.sync()
+    assert (list(changes.expunged_uids), changes.held) == ([2, 3, 5], False)
+    assert mine.highest_modseq == other.highest_modseq
+    assert list(mine.vanished_since(before)) == [1, 2, 3, 5]
+
+
+def test_nothing_is_held_back_where_nothing_is_gone(open_one: OpenStore) -> None:
+    first, second = open_one(), open_one()
+    append(first, count=2)
+    mine, other = first.open("INBOX"), second.open("INBOX")
+    other.store(seqs(1), StoreOp.ADD, FlagSet(Flag.SEEN))
+    changes = mine.sync(expunges=False)
+    assert (changes.held, changes.highest_modseq) == (False, mine.highest_modseq)
+    assert mine.highest_modseq == other.sync().highest_modseq
 
 
 def test_copy_keeps_flags_and_date(store: UserStore) -> None:
