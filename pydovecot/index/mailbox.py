@@ -252,7 +252,7 @@ class MailboxIndex:
             (low, high, GONE_ROWS_KEEP),
         )
         if limit is not None:
-            for table in ("cache", "fields", "objectid"):
+            for table in ("cache", "fields", "objectid", "preview"):
                 self.database.execute(
                     f"DELETE FROM {table} WHERE id IN"
                     " (SELECT id FROM gone WHERE id BETWEEN ? AND ? AND modseq <= ?)",
@@ -264,7 +264,7 @@ class MailboxIndex:
 
     def clear(self) -> None:
         """Forget all messages (UIDVALIDITY changed, or everything is read again)."""
-        for table in ("msg", "gone", "cache", "fields", "objectid"):
+        for table in ("msg", "gone", "cache", "fields", "objectid", "preview"):
             self.database.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", self.span)
         for table in ("log", "snapshot", "kept"):
             self.database.execute(f"DELETE FROM {table} WHERE mailbox = ?", (self.id,))
@@ -286,6 +286,9 @@ class MailboxIndex:
         )
         self.database.executemany(
             "INSERT OR IGNORE INTO fields SELECT ?2, data FROM fields WHERE id = ?1", pairs
+        )
+        self.database.executemany(
+            "INSERT OR IGNORE INTO preview SELECT ?2, data FROM preview WHERE id = ?1", pairs
         )
         self.database.executemany(
             "INSERT OR IGNORE INTO objectid SELECT ?2, email_id, thread_id FROM objectid WHERE id = ?1", pairs

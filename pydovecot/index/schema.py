@@ -6,7 +6,7 @@ Messages are keyed by `id = mailbox << 32 | uid`, so that a mailbox is one range
 
 from typing import Final
 
-VERSION: Final = 6  # PRAGMA user_version; a database of another version is made anew
+VERSION: Final = 7  # PRAGMA user_version; a database of another version is made anew
 FILE_NAME: Final = "pydovecot.index"
 
 KEYWORD_SHIFT: Final = 8
@@ -59,6 +59,8 @@ CREATE TABLE cache (
 );
 -- Header fields that clients ask for, CRLF.
 CREATE TABLE fields (id INTEGER PRIMARY KEY, data BLOB);
+-- RFC 8970: the beginning of the text, as IMAP sends it.
+CREATE TABLE preview (id INTEGER PRIMARY KEY, data BLOB);
 -- RFC 8474: made from content when first asked for.
 CREATE TABLE objectid (id INTEGER PRIMARY KEY, email_id BLOB, thread_id BLOB);
 -- All UIDs and states as packed arrays, as of `modseq`: opening a mailbox reads this and the log behind it.

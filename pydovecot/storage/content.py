@@ -6,10 +6,11 @@ which function is asked, and what is remembered while the message is open.
 
 from typing import Final
 
-from pydovecot.mime import binary, header, section, structure, summary
+from pydovecot.mime import binary, header, section, snippet, structure, summary
 from pydovecot.mime.binary import Decoded
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.section import Section, Text
+from pydovecot.proto.imap.encode import literal, quoted
 from pydovecot.storage.api import COMMON_FIELDS
 
 
@@ -23,6 +24,7 @@ def crlf_size(data: bytes) -> int:
     return len(data) + data.count(b"\n") - data.count(b"\r\n")
 
 
+MAX_ESCAPES: Final = 4  # in a quoted string, as Dovecot
 _pick_common: Final = header.picker(COMMON_FIELDS)
 
 
@@ -34,6 +36,13 @@ def common_fields(block: bytes) -> bytes:
     if block.endswith(b"\n\n") or block == b"\n":
         found += b"\n"
     return section.wire_lines(found)
+
+
+def preview(stored: bytes) -> bytes:
+    """PREVIEW of a message as IMAP sends it: a literal where it cannot be, or had better not be, quoted."""
+    text = snippet.of(stored).encode("utf-8", "replace")
+    escapes = text.count(b'"') + text.count(b"\\")
+    return quoted(text) if text.isascii() and escapes <= MAX_ESCAPES else literal(text)
 
 
 class Content:

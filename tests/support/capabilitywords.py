@@ -20,7 +20,7 @@ from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.login.client import LoginClient
 from pydovecot.login.result import Result
-from pydovecot.mime import asbase64, transfer
+from pydovecot.mime import asbase64, html, transfer
 from pydovecot.mime.transfer import Encoding
 from pydovecot.model.errors import UserError
 from pydovecot.proto.imap import parser
@@ -198,6 +198,11 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("BINARY", "imap/append_binary.imap", instead(asbase64, "convert", lambda message: [message])),
     Row("MOVE", "imap/copy_move_status.imap", without(COMMANDS, b"MOVE")),
     Row("MOVE", "imap/copy_move_status.imap", without(COMMANDS, b"UID MOVE")),
+    Row("SNIPPET=FUZZY", "imap/preview.imap", without(fetch_items.ITEMS, b"SNIPPET")),
+    Row("PREVIEW=FUZZY", "imap/preview.imap", fewer(fetch_items, "_PREVIEW_MODIFIERS", b"LAZY=FUZZY")),
+    Row("PREVIEW", "imap/preview.imap", without(fetch_items.ITEMS, b"PREVIEW")),
+    Row("PREVIEW", "imap/preview.imap", fewer(fetch_items, "_PREVIEW_MODIFIERS", b"LAZY")),
+    Row("PREVIEW", "imap/preview.imap", instead(html, "to_text", lambda text: text)),
     Row("STATUS=SIZE", "imap/small_words.imap", without(status.ITEMS, b"SIZE")),
     Row("SAVEDATE", "imap/small_words.imap", without(search_keys.KEYS, b"SAVEDON")),
     Row("SAVEDATE", "imap/small_words.imap", without(fetch_items.ITEMS, b"SAVEDATE")),

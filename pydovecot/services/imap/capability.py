@@ -24,11 +24,15 @@ CAPABILITIES: Final[tuple[str, ...]] = (
     "LIST-STATUS",  # RFC 5819
     "BINARY",  # RFC 3516
     "MOVE",  # RFC 6851
+    "SNIPPET=FUZZY",  # Dovecot
+    "PREVIEW=FUZZY",  # RFC 8970 before it was one
+    "PREVIEW",  # RFC 8970
     "STATUS=SIZE",  # RFC 8438
     "SAVEDATE",  # RFC 8514
     "LITERAL+",  # RFC 7888
     "SPECIAL-USE",  # RFC 6154
     # What Dovecot 2.3 lacks
+    "IMAP4rev2",  # RFC 9051, after ENABLE
     "OBJECTID",  # RFC 8474
     "REPLACE",  # RFC 8508
 )

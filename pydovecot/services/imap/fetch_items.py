@@ -72,8 +72,12 @@ ITEMS: Final[dict[bytes, Item]] = {
     b"SAVEDATE": ColumnItem(Column.SAVED, b"SAVEDATE %b"),  # RFC 8514
     b"X-SAVEDATE": ColumnItem(Column.SAVED, b"X-SAVEDATE %b"),  # the item's name before its RFC
     b"X-GUID": ColumnItem(Column.GUID, b"X-GUID %b"),  # Dovecot
+    b"X-MAILBOX": ColumnItem(Column.MAILBOX, b"X-MAILBOX %b"),
+    b"X-REAL-UID": ColumnItem(Column.UID, b"X-REAL-UID %d"),  # the UID where a virtual mailbox has it from
     b"EMAILID": ColumnItem(Column.EMAIL_ID, b"EMAILID (%b)", early=False),  # RFC 8474 5
     b"THREADID": ColumnItem(Column.THREAD_ID, b"THREADID (%b)", early=False),
+    b"PREVIEW": ColumnItem(Column.PREVIEW, b"PREVIEW %b"),  # RFC 8970
+    b"SNIPPET": ColumnItem(Column.PREVIEW, b"SNIPPET (FUZZY %b)"),  # its name before
     b"ENVELOPE": _ENVELOPE,
     b"BODY": _BODY,
     b"BODYSTRUCTURE": ColumnItem(Column.BODYSTRUCTURE, b"BODYSTRUCTURE %b", early=False),
@@ -88,6 +92,7 @@ MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
     b"FULL": (FLAGS, _INTERNALDATE, _SIZE, _ENVELOPE, _BODY),
 }
 
+_PREVIEW_MODIFIERS: Final = frozenset((b"LAZY", b"FUZZY", b"LAZY=FUZZY"))
 _SECTION_WORD: Final = re.compile(rb"(BODY|BINARY)(?:[\[.]|\Z)")
 _PART: Final = re.compile(rb"((?:[0-9]+\.)*[0-9]+)(?:\.|\Z)")
 _PARTIAL: Final = re.compile(rb"<([0-9]+)(?:\.([0-9]+))?>")
@@ -120,6 +125,8 @@ def parse_items(cursor: Cursor) -> list[Item]:
 def _item(cursor: Cursor) -> Item:
     name = cursor.atom().upper()
     known = ITEMS.get(name)
+    if isinstance(known, ColumnItem) and known.column is Column.PREVIEW:
+        return _preview(known, cursor)
     if known is not None:
         return known
     word = _SECTION_WORD.match(name)
@@ -129,6 +136,23 @@ def _item(cursor: Cursor) -> Item:
     raise BadSyntax(
         f"Unknown parameter {shown}" if name.startswith(b"RFC822.") else f"Unknown parameter: {shown}"
     )
+
+
+def _preview(item: ColumnItem, cursor: Cursor) -> ColumnItem:
+    """PREVIEW with its modifiers: RFC 8970 3.2 has LAZY; FUZZY, the kind of text, was in drafts."""
+    words: set[bytes] = set()
+    modifiers = cursor.peek()
+    if modifiers and isinstance(modifiers, list):
+        for arg in cursor.list():
+            if not isinstance(arg, Atom):
+                raise BadSyntax("Invalid PREVIEW modifier")
+            if arg.upper() not in _PREVIEW_MODIFIERS:
+                shown = arg.upper().decode("latin-1")
+                raise BadSyntax(f"'{shown}' is not a supported PREVIEW modifier")
+            words.add(arg.upper())
+    form = item.form if words <= {b"LAZY"} or b"FUZZY" in item.form else b"PREVIEW (FUZZY %b)"
+    lazy = bool(words) and b"FUZZY" not in words
+    return ColumnItem(Column.KNOWN_PREVIEW if lazy else Column.PREVIEW, form)
 
 
 class _SectionParser:

@@ -51,6 +51,8 @@ class Plan:
             Column.RECEIVED: date,
             Column.SAVED: date.or_nil,
             Column.GUID: str.encode,
+            Column.MAILBOX: session.encode_mailbox,
+            Column.KNOWN_PREVIEW: lambda known: known or b"NIL",
         }
 
     def run(self, seqs: SeqSet) -> Iterator[bytes]:
@@ -295,7 +297,7 @@ def _header_maker(item: ContentItem) -> Callable[[bytes], bytes]:
     # The commonest question of all clients, by one pattern. Lines end with CRLF here; a match leaves the
     # last LF to the next one, and the empty line at the end always matches.
     names = b"|".join(re.escape(name) for name in section.fields)
-    pattern = rb"\n((?:(?:%b)[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*)|\r(?=\n\Z))" % names
+    pattern = rb"\n((?:(?:%b)(?:[ \t]*|\0[^\n:]*):[^\n]*(?:\n[ \t][^\n]*)*)|\r(?=\n\Z))" % names
     find = re.compile(pattern, re.IGNORECASE).findall
 
     def quick(header: bytes) -> bytes:

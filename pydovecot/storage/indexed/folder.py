@@ -51,6 +51,7 @@ class Filled:
     sent_day: int | None = None
     header: bytes | None = None
     fields: bytes | None = None
+    preview: bytes | None = None
     email_id: bytes | None = None
     thread_id: bytes | None = None  # known whenever `email_id` is
 

@@ -33,11 +33,14 @@ _CACHE: Final = {
     Column.SENT_DAY: "c.sent_day",
 }
 _FIELDS: Final = {Column.FIELDS: "f.data"}
+_PREVIEW: Final = {Column.PREVIEW: "p.data", Column.KNOWN_PREVIEW: "p.data"}
 _OBJECT_ID: Final = {Column.EMAIL_ID: "o.email_id", Column.THREAD_ID: "o.thread_id"}
 # Whole headers are not kept: read from the message each time.
 _HEADER: Final = {Column.HEADER: "NULL"}
-STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_OBJECT_ID, **_HEADER}
-_NEVER_FILLED: Final = frozenset((Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL))
+STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_PREVIEW, **_OBJECT_ID, **_HEADER}
+_NEVER_FILLED: Final = frozenset(
+    (Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL, Column.KNOWN_PREVIEW)
+)
 
 # Columns that have no own place in Filled are made of the name.
 FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
@@ -53,6 +56,7 @@ FILLED: Final[dict[Column, Callable[[Filled], Any]]] = {
     Column.SENT_DAY: lambda f: f.sent_day,
     Column.HEADER: lambda f: f.header,
     Column.FIELDS: lambda f: f.fields,
+    Column.PREVIEW: lambda f: f.preview,
     Column.EMAIL_ID: lambda f: f.email_id,
     Column.THREAD_ID: lambda f: f.thread_id,
 }
@@ -158,6 +162,8 @@ def _joins(columns: Collection[Column]) -> str:
         joins += " LEFT JOIN cache c ON c.id = m.id"
     if Column.FIELDS in columns:
         joins += " LEFT JOIN fields f ON f.id = m.id"
+    if any(column in _PREVIEW for column in columns):
+        joins += " LEFT JOIN preview p ON p.id = m.id"
     if any(column in _OBJECT_ID for column in columns):
         joins += " LEFT JOIN objectid o ON o.id = m.id"
     return joins
@@ -178,7 +184,8 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
     ]
     fields = [(key, f.fields) for key, f in kept if f.fields is not None and len(f.fields) <= MAX_FIELDS]
     objectids = [(key, f.email_id, f.thread_id) for key, f in kept if f.thread_id is not None]
-    if not sizes and not content and not fields and not objectids:
+    previews = [(key, f.preview) for key, f in kept if f.preview is not None]
+    if not sizes and not content and not fields and not objectids and not previews:
         return
     with database.write():
         if sizes:
@@ -197,6 +204,8 @@ def keep(index: MailboxIndex, kept: Sequence[tuple[int, Filled]]) -> None:
             )
         if fields:
             database.executemany("INSERT OR REPLACE INTO fields VALUES (?,?)", fields)
+        if previews:
+            database.executemany("INSERT OR REPLACE INTO preview VALUES (?,?)", previews)
         if objectids:
             database.executemany(
                 "INSERT INTO objectid VALUES (?,?,?) ON CONFLICT (id) DO UPDATE SET"

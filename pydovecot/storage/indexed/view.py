@@ -4,6 +4,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Final
 
 from pydovecot.index.mailbox import Delta, Header, apply, merge, positions, without
@@ -58,6 +59,7 @@ class IndexedView:
         self._held: set[int] = set()  # expunged, but not told yet
         self._pending: set[int] = set()  # changed by this view, not told yet
         self._recent: set[int] = set()
+        self._shows_recent = True
         self._take_recent(0)
         self._told_recent = len(self._recent)
         self._watch: Watch | None = None
@@ -113,11 +115,18 @@ class IndexedView:
             return None
         return next((Seq(seq) for seq, state in enumerate(self._states, 1) if not state & SEEN), None)
 
+    def hide_recent(self) -> None:
+        """No message has Recent here."""
+        self._shows_recent = False
+        self._recent.clear()
+        self._told_recent = 0
+
     def _take_recent(self, known: int) -> None:
         """Messages from position `known` on get Recent if nobody had it before."""
         first = self._header.first_recent
-        start = max(known, bisect_left(self._uids, first))
-        self._recent.update(self._uids[start:])
+        if self._shows_recent:
+            start = max(known, bisect_left(self._uids, first))
+            self._recent.update(self._uids[start:])
         if self._keep_recent or first >= self._header.uidnext:
             return
         with self._index.database.write():
@@ -200,6 +209,8 @@ class IndexedView:
             return range(low, high + 1)
         if column is Column.UID:
             return self._uids[low - 1 : high]
+        if column is Column.MAILBOX:
+            return repeat(self.name, high - low + 1)
         states = self._states[low - 1 : high]
         if column is Column.FLAGS:
             flags = map(self._wire.flags.__getitem__, states)

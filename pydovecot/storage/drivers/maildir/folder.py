@@ -7,7 +7,7 @@ from typing import Final
 from pydovecot.mime import header as mime_header
 from pydovecot.mime import objectid, section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError, Save, SaveResult
-from pydovecot.storage.content import common_fields, crlf_size
+from pydovecot.storage.content import common_fields, crlf_size, preview
 from pydovecot.storage.drivers.maildir import changing, explaining, linking, replacing, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
@@ -118,6 +118,8 @@ class MaildirFolder(MaildirPlace):
                 filled.fields = common_fields(head)
         if Column.HEADER in wanted:
             filled.header = section.crlf(self.with_file(name, _read_header) if head is None else head)
+        if Column.PREVIEW in wanted:
+            filled.preview = preview(self.with_file(name, _read_all))
         if not OBJECT_ID_COLUMNS.isdisjoint(wanted):
             self._identify(name, wanted, head, filled)
         if filled.psize is None and Column.PHYSICAL_SIZE in wanted:

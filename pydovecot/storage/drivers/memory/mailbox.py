@@ -24,6 +24,7 @@ class Mail:
     guid: str
     modseq: int
     pop3_uidl: str = ""
+    preview: bytes | None = None  # once somebody asked for it
 
 
 @dataclass(slots=True)

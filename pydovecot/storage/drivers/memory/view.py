@@ -23,7 +23,7 @@ from pydovecot.storage.api import (
     StoreResult,
 )
 from pydovecot.storage.backend import Resolver
-from pydovecot.storage.content import Content, common_fields, crlf_size
+from pydovecot.storage.content import Content, common_fields, crlf_size, preview
 from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
 from pydovecot.storage.ordering.shelf import NoShelf
@@ -48,6 +48,7 @@ class MemoryView:
         self._rows: dict[int, Mail] = dict(mailbox.mails)
         self._pending: set[int] = set()  # changed by this view, not told yet
         self._recent: set[int] = set()
+        self._shows_recent = True
         self._known_keywords = len(mailbox.keywords)
         self._told_modseq = mailbox.modseq
         self._told_recent = self._take_recent(self._uids)
@@ -93,8 +94,15 @@ class MemoryView:
         """Number of messages with Recent in this view."""
         return self._told_recent
 
+    def hide_recent(self) -> None:
+        """No message has Recent here."""
+        self._shows_recent = False
+        self._recent.clear()
+        self._told_recent = 0
+
     def _take_recent(self, uids: Iterable[int]) -> int:
-        self._recent.update(uid for uid in uids if uid >= self._mailbox.first_recent)
+        if self._shows_recent:
+            self._recent.update(uid for uid in uids if uid >= self._mailbox.first_recent)
         if not self._keep_recent:
             self._mailbox.first_recent = self._mailbox.uidnext
         return len(self._recent)
@@ -134,7 +142,13 @@ class MemoryView:
             return wire_flags(system, keywords, uid in self._recent, self._mailbox.keywords)
         if column is Column.KEYWORDS:
             return tuple(name for name in self._mailbox.keywords if name in keywords)
-        by_state = {Column.SEQ: seq, Column.UID: uid, Column.SYSTEM_FLAGS: system, Column.MODSEQ: modseq}
+        by_state = {
+            Column.SEQ: seq,
+            Column.UID: uid,
+            Column.MAILBOX: self.name,
+            Column.SYSTEM_FLAGS: system,
+            Column.MODSEQ: modseq,
+        }
         if column in by_state:
             return by_state[column]
         return MAIL_COLUMNS[column](self._rows[uid])
@@ -355,6 +369,12 @@ def _state(mail: Mail) -> State:
     return mail.system, mail.keywords, mail.modseq
 
 
+def _preview(mail: Mail) -> bytes:
+    if mail.preview is None:
+        mail.preview = preview(mail.stored)
+    return mail.preview
+
+
 MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
     Column.RECEIVED: lambda mail: mail.received,
     Column.SAVED: lambda mail: mail.saved,
@@ -371,6 +391,8 @@ MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
     Column.FIELDS: lambda mail: common_fields(Content(mail.stored).header()),
     Column.SENT: lambda mail: Content(mail.stored).summary().sent,
     Column.SENT_DAY: lambda mail: Content(mail.stored).summary().sent_day,
+    Column.PREVIEW: _preview,
+    Column.KNOWN_PREVIEW: lambda mail: mail.preview,
     Column.EMAIL_ID: lambda mail: objectid.email_id(mail.stored),
     Column.THREAD_ID: lambda mail: objectid.thread_id(Content(mail.stored).header()),
 }
@@ -383,6 +405,7 @@ CONTENT_COLUMNS: Final = frozenset(
         Column.FIELDS,
         Column.SENT,
         Column.SENT_DAY,
+        Column.PREVIEW,
         Column.EMAIL_ID,
         Column.THREAD_ID,
     )
