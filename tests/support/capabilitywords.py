@@ -26,9 +26,29 @@ from pydovecot.model.errors import UserError
 from pydovecot.proto.imap import parser
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.pop3 import encode
-from pydovecot.services.imap import esearch, fetch_items, fetch_render, mailboxes, qresync, search_keys, sync
+from pydovecot.services.imap import (
+    connection,
+    esearch,
+    fetch_items,
+    fetch_render,
+    mailboxes,
+    qresync,
+    search_keys,
+    sync,
+)
 from pydovecot.services.imap.build import make_session
-from pydovecot.services.imap.commands import append, copy, list, status
+from pydovecot.services.imap.commands import (
+    append,
+    copy,
+    create,
+    delete,
+    enable,
+    list,
+    rename,
+    search,
+    select,
+    status,
+)
 from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.dispatch import COMMANDS
 from pydovecot.services.imap.session import Session
@@ -41,6 +61,7 @@ from pydovecot.services.pop3_login import client as pop3_login
 from pydovecot.services.pop3_login.client import Pop3LoginClient
 from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.api import Changes
+from pydovecot.storage.drivers.memory.view import MemoryView as MailView
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import MailboxSettings, NamespaceSettings
 from pydovecot.storage.user import StorageUser
@@ -87,6 +108,14 @@ def _no_words(*hidden: bytes) -> Callable[[Any], Any]:
 
 def _no_condstore(_session: Session) -> Iterator[bytes]:
     yield from ()
+
+
+def _mutf7(_session: Session, name: str) -> bytes:
+    return mailboxes.encode(name)
+
+
+def _codes_of_rev1(real: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda error, missing, **_: real(error, missing)
 
 
 def _first_line_only(real: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
@@ -208,6 +237,18 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("SAVEDATE", "imap/small_words.imap", without(fetch_items.ITEMS, b"SAVEDATE")),
     Row("LITERAL+", "imap/append.imap", instead(parser, "_LITERAL", _literal(b""))),
     Row("LITERAL-", "imap/literal_minus.imap", instead(parser, "_LITERAL", _literal(b""))),
+    Row("IMAP4rev2", "imap/rev2.imap", without(enable._KNOWN, b"IMAP4REV2")),
+    Row("IMAP4rev2", "imap/rev2.imap", without(status.ITEMS, b"DELETED")),
+    Row("IMAP4rev2", "imap/rev2.imap", instead(search, "ALL_OF_THEM", None)),
+    Row("IMAP4rev2", "imap/rev2.imap", instead(select, "name_line", lambda *_args: b"")),
+    Row("IMAP4rev2", "imap/rev2.imap", instead(MailView, "hide_recent", lambda _self: None)),
+    Row("IMAP4rev2", "imap/rev2.imap", instead(Session, "tells_uids", property(lambda self: self.qresync))),
+    Row("IMAP4rev2", "imap/rev2.imap", wrapped(connection, "refusal", _codes_of_rev1)),
+    Row("IMAP4rev2", "imap/rev2_names.imap", instead(mailboxes, "decode_utf8", mailboxes.decode)),
+    Row("IMAP4rev2", "imap/rev2_names.imap", instead(Session, "encode_mailbox", _mutf7)),
+    Row("IMAP4rev2", "imap/rev2_names.imap", instead(rename, "name_line", lambda *_args: b"")),
+    Row("IMAP4rev2", "imap/rev2_names.imap", instead(create, "normalized", lambda *_args: ())),
+    Row("IMAP4rev2", "imap/rev2_names.imap", instead(delete, "gone_line", lambda *_args: b"")),
     Row("OBJECTID", "imap/objectid.imap", without(status.ITEMS, b"MAILBOXID")),
     Row("OBJECTID", "imap/objectid.imap", instead(mailboxes, "object_id", lambda _guid: b"F0")),
     Row("OBJECTID", "imap/objectid.imap", without(fetch_items.ITEMS, b"EMAILID")),

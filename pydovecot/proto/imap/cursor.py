@@ -3,7 +3,7 @@
 Whatever is missing or of the wrong kind raises BadSyntax; the texts are Dovecot's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydovecot.model.numbers import ModSeq
@@ -20,14 +20,21 @@ MAX_MODSEQ: Final = 2**63 - 1
 MAX_MODSEQ_DIGITS: Final = 20
 
 
+def _no_names(_wire: bytes) -> str:
+    raise NotImplementedError("these arguments have no mailbox names")
+
+
 class Cursor:
-    """Arguments left to read."""
+    """Arguments left to read. `to_name` makes mailbox names of bytes, as the session understands them."""
 
-    __slots__ = ("_args", "_pos", "tag")
+    __slots__ = ("_args", "_pos", "tag", "to_name")
 
-    def __init__(self, args: Sequence[Arg], tag: bytes = b"") -> None:
+    def __init__(
+        self, args: Sequence[Arg], tag: bytes = b"", to_name: Callable[[bytes], str] = _no_names
+    ) -> None:
         self._args = args
         self._pos = 0
+        self.to_name = to_name
         self.tag = tag
 
     def more(self) -> bool:
@@ -69,6 +76,10 @@ class Cursor:
     def required(self) -> bytes:
         """As `astring`, where Dovecot says "Missing arguments" for none."""
         return self.astring(MISSING_ARGUMENTS)
+
+    def mailbox(self) -> str:
+        """A mailbox name."""
+        return self.to_name(self.required())
 
     def string(self, wrong: str = INVALID_ARGUMENTS) -> bytes:
         """A quoted string or literal."""

@@ -32,6 +32,14 @@ def nstring(text: bytes | None) -> bytes:
     return b"NIL" if text is None else string(text)
 
 
+def utf8_astring(text: str) -> bytes:
+    """As `astring`, for who may be sent UTF-8 in quoted strings (RFC 9051 9: UTF8-2, UTF8-3, UTF8-4)."""
+    data = text.encode("utf-8", "surrogateescape")
+    if data.isascii() or b"\r" in data or b"\n" in data or b"\0" in data:
+        return astring(data)
+    return quoted(data)
+
+
 def astring(text: bytes) -> bytes:
     """An atom when possible, else a string; NIL and the empty string are quoted."""
     if _ATOM.fullmatch(text) and text.upper() != b"NIL":

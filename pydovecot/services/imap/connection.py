@@ -214,7 +214,7 @@ class ImapConnection:
             if command.stream is not None:
                 args = command.text, command.stream
             elif verb.parse is not None:
-                args = verb.parse(Cursor(arguments(command.text, command.literals), command.tag))
+                args = verb.parse(self._cursor(command))
             conversation = verb.run(self.session, args)
             return (yield from self._converse(conversation, command.stream))
         except BadSyntax as exc:
@@ -222,7 +222,7 @@ class ImapConnection:
                 yield self._goodbye(exc.text)
             return bad(f"Error in IMAP command {self.running}: {exc.text}")
         except UserError as exc:
-            return refusal(exc, verb.missing)
+            return refusal(exc, verb.missing, rev2=self.session.rev2)
         except MailboxGoneError:
             raise
         except EndSession as exc:
@@ -234,6 +234,10 @@ class ImapConnection:
             return answer
         except Exception as exc:  # noqa: BLE001 - the command edge: log once, answer NO, keep the session
             return self._internal_error(exc)
+
+    def _cursor(self, command: Command) -> Cursor:
+        args = arguments(command.text, command.literals)
+        return Cursor(args, command.tag, self.session.mailbox_name)
 
     def _internal_error(self, exc: Exception) -> Tagged:
         event = self.session.event

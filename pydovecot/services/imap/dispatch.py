@@ -91,6 +91,8 @@ COMMANDS: Final[dict[bytes, Verb]] = {
     b"UID THREAD": Verb(thread.parse_uid, thread.run, selected=True),
     b"UNSELECT": Verb(None, close.unselect, selected=True),
     b"UNSUBSCRIBE": Verb(subscribe.parse, subscribe.unsubscribe),
+    b"XLIST": Verb(list.parse, list.run),  # Gmail's LIST with special uses, which LIST shows as well
 }
 
-STREAMING: Final = frozenset({b"APPEND", b"REPLACE", b"UID REPLACE"})  # these take their literals piece by piece
+# These take their literals piece by piece.
+STREAMING: Final = frozenset({b"APPEND", b"REPLACE", b"UID REPLACE"})

@@ -15,16 +15,19 @@ class Missing(Flag):
     TRYCREATE = auto()  # NO [TRYCREATE]: RFC 3501 6.3.11, 6.4.7
 
 
-# The codes that have another name (or none) on the wire.
+# The codes that have another name (or none) on the wire, unless IMAP4rev2 is enabled.
 _WIRE: Final[dict[Code, bytes]] = {
     Code.NONE: b"",
     Code.HASCHILDREN: b"",
 }
 
 
-def refusal(error: UserError, missing: Missing = Missing.CODE) -> Tagged:
-    """The answer to a command that failed for a reason of the user's."""
-    if error.code is Code.NONEXISTENT and missing is not Missing.CODE:
-        return no(error.text, b"TRYCREATE" if missing is Missing.TRYCREATE else b"")
-    code = _WIRE.get(error.code)
+def refusal(error: UserError, missing: Missing = Missing.CODE, *, rev2: bool = False) -> Tagged:
+    """The answer to a command that failed for a reason of the user's. RFC 9051 7.1 wants all codes told."""
+    if error.code is Code.NONEXISTENT:
+        if missing is Missing.TRYCREATE:
+            return no(error.text, b"TRYCREATE")
+        if missing is Missing.PLAIN and not rev2:
+            return no(error.text)
+    code = None if rev2 else _WIRE.get(error.code)
     return no(error.text, error.code.value.encode() if code is None else code)

@@ -43,6 +43,9 @@ class Returns:
         return bool(ends) and b"ALL" not in self.words
 
 
+ALL_OF_THEM: Final = Returns(frozenset({b"ALL"}))  # RFC 4731 3.1: what no options mean
+
+
 def parse_returns(cursor: Cursor) -> Returns | None:
     """`RETURN (options)` if it comes next; without a list the word is left to the grammar of the command."""
     word = cursor.peek()

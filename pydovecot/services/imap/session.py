@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pydovecot.event.event import Event
 from pydovecot.model.seqset import EMPTY, SAVED, SeqSet
 from pydovecot.proto.imap.syntax import BadSyntax
+from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.storage.api import Changes, Store, View
 
@@ -87,6 +88,7 @@ class Session:
     view: View | None = None
     held_counts: bool = False  # EXISTS and RECENT wait for NOOP: imap_client_workarounds = delay-newmail
     condstore: bool = False  # RFC 7162 3.1: a CONDSTORE enabling command was seen
+    rev2: bool = False  # IMAP4rev2 is enabled: RFC 9051 goes before RFC 3501
     qresync: bool = False  # RFC 7162 3.2.3: VANISHED instead of EXPUNGE
     modseqs: "ToldModseqs" = field(default_factory=lambda: ToldModseqs())
     saved: SeqSet = EMPTY  # UIDs of the last SEARCH RETURN (SAVE): what `$` stands for, RFC 5182
@@ -123,6 +125,34 @@ class Session:
     def uids(self, numbers: SeqSet) -> SeqSet:
         """A set of UIDs with `$` replaced by what it stands for."""
         return self.saved if numbers is SAVED else numbers
+
+    @property
+    def tells_uids(self) -> bool:
+        """Every FETCH response that was not asked for has a UID. RFC 7162 3.2.10, RFC 9051 E.21."""
+        return self.qresync or self.rev2
+
+    def mailbox_name(self, wire: bytes) -> str:
+        """The mailbox that the client means.
+
+        A name that is not normalized, which only others can have made, is that mailbox if there is one.
+        """
+        if not self.rev2:
+            return mailboxes.decode(wire)
+        name = mailboxes.decode_utf8(wire)
+        given = mailboxes.given_name(name)
+        if given is not None and name != "INBOX" and self.store.exists(given):
+            return given
+        return name
+
+    def encode_mailbox(self, name: str) -> bytes:
+        """A name for this client."""
+        return mailboxes.encode(name, utf8=self.rev2)
+
+    def enable_rev2(self) -> None:
+        """Turn IMAP4rev2 on, for good."""
+        self.rev2 = True
+        if self.view is not None:
+            self.view.hide_recent()
 
     def enable_condstore(self) -> Iterator[bytes]:
         """Turn CONDSTORE on; the first time in a mailbox its HIGHESTMODSEQ is told. RFC 7162 3.1.2.1."""

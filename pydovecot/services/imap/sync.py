@@ -38,7 +38,8 @@ def sync(
 
     `uid`: FETCH responses carry UID, RFC 3501 6.4.8. `asked`: the command asks for news (NOOP, CHECK, IDLE);
     with imap_client_workarounds = delay-newmail only these tell of new messages.
-    With QRESYNC they always carry UID, and VANISHED stands for EXPUNGE (RFC 7162 3.2.10, 3.2.6).
+    With QRESYNC and IMAP4rev2 they always carry UID (RFC 7162 3.2.10, RFC 9051 E.21); with the former
+    VANISHED stands for EXPUNGE (RFC 7162 3.2.6).
     """
     view = session.view
     if view is None:
@@ -56,7 +57,7 @@ def sync(
 def _counts(session: Session, view: View, changes: Changes, asked: bool) -> Iterator[bytes]:
     if session.held_counts and asked:
         session.held_counts = False
-        yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), view.recent)
+        yield counts(session, view)
         return
     exists, recent = changes.exists, changes.recent
     if exists is not None and not asked and session.workaround("delay-newmail"):
@@ -68,8 +69,15 @@ def _counts(session: Session, view: View, changes: Changes, asked: bool) -> Iter
         yield b"* %d RECENT\r\n" % recent
 
 
+def counts(session: Session, view: View) -> bytes:
+    """EXISTS, and RECENT for clients that know it."""
+    if session.rev2:
+        return b"* %d EXISTS\r\n" % len(view.uids)
+    return b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), view.recent)
+
+
 def _flags(session: Session, view: View, changes: Changes, uid: bool) -> Iterator[bytes]:
-    columns, form = _FORMS[uid or session.qresync, session.condstore]
+    columns, form = _FORMS[uid or session.tells_uids, session.condstore]
     rows = view.rows(SeqSet.of(changes.changed), columns)
     if changes.expunged:
         rows = _renumber(rows, changes.expunged)
@@ -137,7 +145,7 @@ def tell_modseqs(session: Session, uids: SeqSet, *, uid: bool) -> Iterator[bytes
         return
     columns: tuple[Column, ...] = (Column.SEQ, Column.MODSEQ)
     form = b"* %d FETCH (MODSEQ (%d))\r\n"
-    if uid or session.qresync:
+    if uid or session.tells_uids:
         columns = (Column.SEQ, Column.UID, Column.MODSEQ)
         form = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
     yield from bulk(_noted(session, session.selected.rows(seqs, columns), len(columns) - 1), form)

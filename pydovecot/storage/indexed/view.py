@@ -334,7 +334,8 @@ class IndexedView:
             if mine:
                 changed.append(at + 1)
             if state != known:
-                if not silent or change.apply(known) != state:
+                # What another session did is told even if it is what this one asked for.
+                if not silent or not mine or change.apply(known) != state:
                     self._pending.add(uid)
                 self._states[at] = state
         header = self._index.header()

@@ -1,4 +1,4 @@
-"""APPEND. RFC 3501 6.3.11, RFC 3502 (several messages), RFC 3516 (literal8), RFC 7888, RFC 4315 3.
+"""APPEND. RFC 3501 6.3.11, RFC 9051 6.3.12 (LIST), RFC 3502 (several), RFC 3516 (literal8), RFC 4315 3.
 
 The only command that takes its literals piece by piece: a message goes from the socket into the store.
 """
@@ -14,7 +14,7 @@ from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.parser import LITERAL8_REFUSED, LiteralStart
 from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, BadSyntax, Literal
 from pydovecot.proto.imap.tokens import arguments
-from pydovecot.services.imap import mailboxes
+from pydovecot.services.imap.commands.list import normalized
 from pydovecot.services.imap.dates import parse_date_time
 from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Need, no, ok
@@ -39,7 +39,7 @@ class Head:
 
 def parse(cursor: Cursor) -> Piece:
     """Only reached without any literal, so the message is missing."""
-    mailboxes.decode(cursor.required())
+    cursor.mailbox()
     raise _no_message(cursor)
 
 
@@ -73,7 +73,8 @@ def args_of(piece: bytes, literal: LiteralStart | None) -> list[Arg]:
 def run(session: Session, args: Piece) -> Conversation:
     _, name, head_args, first = yield from take_mailbox(*args)
     literal: LiteralStart | None = first
-    save = session.store.save(mailboxes.decode(name))
+    target = session.mailbox_name(name)
+    save = session.store.save(target)
     try:
         while literal is not None:
             head = read_head(Cursor(head_args))
@@ -91,6 +92,7 @@ def run(session: Session, args: Piece) -> Conversation:
         save.rollback()
         raise
     session.stats.appended += len(result.uids)
+    yield from normalized(session, target)
     yield from sync(session)
     return ok("Append completed", appenduid(result))
 

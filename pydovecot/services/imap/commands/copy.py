@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS
-from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.reply import Conversation, no, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
@@ -38,7 +37,7 @@ def parse_uid_move(cursor: Cursor) -> Args:
 
 def _parse(cursor: Cursor, *, uid: bool, move: bool) -> Args:
     messages = cursor.seqset("Invalid uidset" if uid else "Invalid messageset", MISSING_ARGUMENTS)
-    return Args(messages, mailboxes.decode(cursor.required()), uid, move)
+    return Args(messages, cursor.mailbox(), uid, move)
 
 
 def run(session: Session, args: Args) -> Conversation:

@@ -1,5 +1,6 @@
 r"""LIST with selection and return options. RFC 3501 6.3.8, RFC 5258, RFC 5819 (STATUS), RFC 6154."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -100,7 +101,8 @@ def run(session: Session, args: Args) -> Conversation:
     if not args.extended and args.patterns == (b"",):
         yield _root(session, args.reference)
         return ok("List completed")
-    patterns = list(full_patterns(args.reference, args.patterns))
+    status.check(session, args.status_items)
+    patterns = list(full_patterns(session, args.reference, args.patterns))
     if patterns:
         options = ListOptions(
             subscribed=b"SUBSCRIBED" in args.select,
@@ -114,29 +116,72 @@ def run(session: Session, args: Args) -> Conversation:
     return ok("List completed")
 
 
-def full_patterns(reference: bytes, patterns: Sequence[bytes]) -> Iterator[str]:
-    """Reference and pattern joined, RFC 3501 6.3.8; what is no mUTF-7 matches nothing."""
+def name_line(session: Session, name: str, old: str | None = None) -> bytes:
+    """The LIST response of one mailbox that nobody asked for. RFC 9051 6.3.2; OLDNAME: 6.3.9.7."""
+    # A name with wildcards in it matches itself, and perhaps others.
+    found = (entry for entry in session.store.list([name], ListOptions()) if entry.name == name)
+    entry = next(found, None)
+    if entry is None:  # in a hidden namespace
+        entry = ListEntry(name, _separator(session, name))
+    return _unasked(session, b" ".join(attributes(entry, Args(b"", ()))), entry.name, old)
+
+
+def normalized(session: Session, name: str) -> Iterator[bytes]:
+    """The response that tells what a mailbox is called, where the client wrote it in another form."""
+    given = mailboxes.given_name(name)
+    if given is not None:
+        yield name_line(session, str(name), given)
+
+
+def gone_line(session: Session, name: str, old: str) -> bytes:
+    """The same of a mailbox that was deleted."""
+    return _unasked(session, b"\\NonExistent", name, old)
+
+
+def _unasked(session: Session, words: bytes, name: str, old: str | None) -> bytes:
+    was = b"" if old is None else b' ("OLDNAME" (%b))' % session.encode_mailbox(old)
+    separator = quoted(_separator(session, name).encode())
+    return b"* LIST (%b) %b %b%b\r\n" % (words, separator, session.encode_mailbox(name), was)
+
+
+def _separator(session: Session, name: str) -> str:
+    spaces = session.store.namespaces
+    found = (ns.separator for ns in spaces if ns.prefix and name.startswith(ns.prefix))
+    return next(found, spaces[0].separator)
+
+
+def full_patterns(session: Session, reference: bytes, patterns: Sequence[bytes]) -> Iterator[str]:
+    """Reference and pattern joined, RFC 3501 6.3.8; what is no name in the client's form matches nothing."""
     for pattern in patterns:
         if not pattern:
             continue
         try:
-            yield mutf7.decode(reference + pattern)
-        except mutf7.BadMutf7:
+            if session.rev2:
+                given = (reference + pattern).decode()
+                yield from {given, unicodedata.normalize("NFC", given)}
+            else:
+                yield mutf7.decode(reference + pattern)
+        except ValueError:  # BadMutf7 is one, UnicodeDecodeError as well
             continue
 
 
 def _root(session: Session, reference: bytes) -> bytes:
     """An empty pattern asks for the separator and the root of the reference."""
     namespaces = session.store.namespaces
-    name = reference.decode("latin-1")
+    name = reference.decode("utf-8" if session.rev2 else "latin-1", "replace")
     chosen = next((ns for ns in namespaces if ns.prefix and _below(name, ns)), None)
     if chosen is not None:
-        separator, root = chosen.separator.encode(), mutf7.encode(chosen.prefix)
+        return _root_line(chosen.separator.encode(), session.encode_mailbox(chosen.prefix))
     else:
         personal = next((ns for ns in namespaces if ns.inbox), namespaces[0])
         separator = personal.separator.encode()
         root = reference[: reference.find(separator) + 1] if separator in reference else b""
-    return b"* LIST (\\Noselect) %b %b\r\n" % (quoted(separator), astring(root))
+    shown = session.encode_mailbox(root.decode("utf-8", "replace")) if session.rev2 else astring(root)
+    return _root_line(separator, shown)
+
+
+def _root_line(separator: bytes, root: bytes) -> bytes:
+    return b"* LIST (\\Noselect) %b %b\r\n" % (quoted(separator), root)
 
 
 def _below(name: str, namespace: Namespace) -> bool:
@@ -144,7 +189,7 @@ def _below(name: str, namespace: Namespace) -> bool:
 
 
 def _line(session: Session, args: Args, entry: ListEntry) -> bytes:
-    name = mailboxes.encode(entry.name)
+    name = session.encode_mailbox(entry.name)
     info = b""
     if entry.child_subscribed and b"RECURSIVEMATCH" in args.select:
         info = b' (CHILDINFO ("SUBSCRIBED"))'  # RFC 5258 3.5
@@ -152,7 +197,7 @@ def _line(session: Session, args: Args, entry: ListEntry) -> bytes:
     line = b"* LIST (%b) %b %b%b\r\n" % (words, quoted(entry.separator.encode()), name, info)
     if args.status_items and entry.exists and entry.selectable:
         try:
-            line += status.line(session, mutf7.encode_lenient(entry.name), entry.name, args.status_items)
+            line += status.line(session, name, entry.name, args.status_items)
         except UserError:
             pass  # RFC 5819 2: no STATUS for what cannot be opened; deleted since, perhaps
     return line

@@ -6,7 +6,6 @@ from typing import Final
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.encode import quoted
 from pydovecot.proto.imap.syntax import BadSyntax
-from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.commands.list import full_patterns
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
@@ -36,7 +35,7 @@ def parse(cursor: Cursor) -> Args:
 
 
 def run(session: Session, args: Args) -> Conversation:
-    patterns = list(full_patterns(args.reference, args.patterns))
+    patterns = list(full_patterns(session, args.reference, args.patterns))
     if patterns:
         options = ListOptions(
             subscribed=True, recursive_match=True, want_children=False, want_subscribed=True
@@ -45,7 +44,7 @@ def run(session: Session, args: Args) -> Conversation:
             yield b"* LSUB (%b) %b %b\r\n" % (
                 _flags(session, entry),
                 quoted(entry.separator.encode()),
-                mailboxes.encode(entry.name),
+                session.encode_mailbox(entry.name),
             )
     return ok("Lsub completed")
 

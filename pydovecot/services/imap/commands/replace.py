@@ -7,7 +7,6 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Seq
 from pydovecot.proto.imap.cursor import Cursor, parse_seqset
 from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
-from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.commands.append import (
     Piece,
     appenduid,
@@ -16,11 +15,11 @@ from pydovecot.services.imap.commands.append import (
     take_mailbox,
     take_message,
 )
+from pydovecot.services.imap.commands.list import normalized
 from pydovecot.services.imap.flags import check_keywords
 from pydovecot.services.imap.reply import Conversation, Need, no, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
-
 
 _ONE: Final = re.compile(rb"[0-9]+|\*")  # RFC 8508 5: a number, no set
 
@@ -28,7 +27,7 @@ _ONE: Final = re.compile(rb"[0-9]+|\*")  # RFC 8508 5: a number, no set
 def parse(cursor: Cursor) -> Piece:
     """Only reached without any literal, so the message is missing."""
     cursor.required()
-    mailboxes.decode(cursor.required())
+    cursor.mailbox()
     cursor.optional_list()
     raise BadSyntax("Invalid arguments" if cursor.more() else "Missing message size")
 
@@ -51,7 +50,8 @@ def _replace(session: Session, args: Piece, *, uid: bool) -> Conversation:
     check_keywords(head.flags, session.max_keyword_length)
     if literal.size == 0:
         return no("Can't save a zero byte message")
-    save = session.store.save(mailboxes.decode(name))
+    target = session.mailbox_name(name)
+    save = session.store.save(target)
     try:
         save.begin(head.flags, head.received)
         yield from take_message(save, literal)
@@ -65,6 +65,7 @@ def _replace(session: Session, args: Piece, *, uid: bool) -> Conversation:
         raise
     session.stats.appended += 1
     session.stats.expunged += 1
+    yield from normalized(session, target)
     # RFC 8508 4.3: the new UID before the EXPUNGE.
     yield b"* OK [%b] Replacement Message ready.\r\n" % appenduid(result)
     yield from sync(session, uid=uid)

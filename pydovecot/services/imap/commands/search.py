@@ -10,7 +10,7 @@ from pydovecot.model.search import All, Key
 from pydovecot.model.seqset import EMPTY
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, Atom
-from pydovecot.services.imap.esearch import Returns, answer, find, highest_modseq, parse_returns
+from pydovecot.services.imap.esearch import ALL_OF_THEM, Returns, answer, find, highest_modseq, parse_returns
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.search_keys import Program, parse_keys
 from pydovecot.services.imap.session import Session
@@ -69,11 +69,14 @@ def run(session: Session, args: Args) -> Conversation:
         raise args.refused
     if args.modseq:
         yield from session.enable_condstore()
-    found = find(session, args.key, args.returns)
-    if args.returns is None:
+    returns = args.returns
+    if returns is None and session.rev2:
+        returns = ALL_OF_THEM  # RFC 9051 6.4.4: there is no SEARCH response
+    found = find(session, args.key, returns)
+    if returns is None:
         yield _plain(session, args, found)
     else:
-        line = answer(session, args.returns, found, tag=args.tag, uid=args.uid, modseq=args.modseq)
+        line = answer(session, returns, found, tag=args.tag, uid=args.uid, modseq=args.modseq)
         if line:
             yield line
     yield from sync(session, expunges=args.uid, uid=args.uid)

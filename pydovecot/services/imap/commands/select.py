@@ -1,13 +1,15 @@
-"""SELECT and EXAMINE. RFC 3501 6.3.1, 6.3.2; parameters CONDSTORE, QRESYNC: RFC 7162 3.1.8, 3.2.5."""
+"""SELECT and EXAMINE. RFC 3501 6.3.1, RFC 9051 6.3.2 (LIST); CONDSTORE, QRESYNC: RFC 7162 3.1.8, 3.2.5."""
 
 from dataclasses import dataclass
 
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.services.imap import mailboxes, qresync
+from pydovecot.services.imap.commands.list import name_line
 from pydovecot.services.imap.flags import flags_line, permanent_flags_line
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
+from pydovecot.services.imap.sync import counts
 from pydovecot.storage.api import View
 
 
@@ -38,7 +40,7 @@ def _args(cursor: Cursor, session: Session) -> Args:
             known = qresync.parse(params.list("QRESYNC parameters missing"))
         else:
             raise BadSyntax("Unknown FETCH modifier")
-    return Args(mailboxes.decode(name), condstore, known)
+    return Args(session.mailbox_name(name), condstore, known)
 
 
 def run(session: Session, cursor: Cursor) -> Conversation:
@@ -58,7 +60,11 @@ def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
         session.condstore = True
     session.view = view
     session.modseqs.begin(view.highest_modseq)
-    yield _state(view)
+    if session.rev2:
+        view.hide_recent()
+    yield _state(session, view)
+    if session.rev2:
+        yield name_line(session, view.name, mailboxes.given_name(args.mailbox))
     if args.known is not None:
         yield from qresync.missed(view, args.known)
     if view.readonly:
@@ -66,13 +72,9 @@ def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
     return ok("Select completed", b"READ-WRITE")
 
 
-def _state(view: View) -> bytes:
-    lines = [
-        flags_line(view),
-        permanent_flags_line(view),
-        b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view.uids), view.recent),
-    ]
-    unseen = view.first_unseen()
+def _state(session: Session, view: View) -> bytes:
+    lines = [flags_line(view), permanent_flags_line(view), counts(session, view)]
+    unseen = None if session.rev2 else view.first_unseen()
     if unseen is not None:
         lines.append(b"* OK [UNSEEN %d] First unseen.\r\n" % unseen)
     lines.append(

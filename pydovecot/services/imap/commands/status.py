@@ -1,4 +1,4 @@
-"""STATUS. RFC 3501 6.3.10; RFC 7162 3.1.7, RFC 8438 (SIZE), RFC 8474 4.3 (MAILBOXID); X-SIZE, X-GUID: Dovecot."""
+"""STATUS. RFC 3501 6.3.10; RFC 7162 3.1.7, RFC 8438 (SIZE), RFC 8474 4.3; X-SIZE, X-GUID are Dovecot's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ ITEMS: Final[dict[bytes, Callable[[Status], bytes]]] = {
     b"UIDNEXT": lambda s: b"%d" % s.uidnext,
     b"UIDVALIDITY": lambda s: b"%d" % s.uidvalidity,
     b"UNSEEN": lambda s: b"%d" % s.unseen,
+    b"DELETED": lambda s: b"%d" % s.deleted,  # RFC 9051 6.3.11
     b"HIGHESTMODSEQ": lambda s: b"%d" % s.highest_modseq,
     b"SIZE": lambda s: b"%d" % s.size,
     b"X-SIZE": lambda s: b"%d" % s.size,
@@ -35,10 +36,10 @@ class Args:
 
 
 def parse(cursor: Cursor) -> Args:
-    name = cursor.required()
+    wire = cursor.required()
     if not cursor.more():
         raise BadSyntax(MISSING_ARGUMENTS)
-    return Args(name, mailboxes.decode(name), parse_items(cursor.list()))
+    return Args(wire, cursor.to_name(wire), parse_items(cursor.list()))
 
 
 def parse_items(args: Sequence[Arg]) -> frozenset[bytes]:
@@ -56,18 +57,26 @@ def parse_items(args: Sequence[Arg]) -> frozenset[bytes]:
 
 
 def run(session: Session, args: Args) -> Conversation:
+    check(session, args.items)
     if b"HIGHESTMODSEQ" in args.items:
         yield from session.enable_condstore()
     view = session.view
     selected = view is not None and view.name == args.mailbox
-    yield line(session, args.name, args.mailbox, args.items)
+    name = session.encode_mailbox(args.name.decode()) if session.rev2 else astring(args.name)
+    yield line(session, name, args.mailbox, args.items)
     if selected:
         return ok("Status on selected mailbox completed", b"CLIENTBUG")
     return ok("Status completed")
 
 
+def check(session: Session, items: frozenset[bytes]) -> None:
+    """Refuse what only IMAP4rev2 has."""
+    if b"DELETED" in items and not session.rev2:
+        raise BadSyntax("Invalid status item DELETED")
+
+
 def line(session: Session, name: bytes, mailbox: str, items: frozenset[bytes]) -> bytes:
-    """The untagged STATUS of one mailbox."""
+    """The untagged STATUS of one mailbox; `name` as an astring."""
     found = session.store.status(mailbox, size=bool(items & {b"SIZE", b"X-SIZE"}))
     words = b" ".join(b"%b %b" % (item, ITEMS[item](found)) for item in ITEMS if item in items)
-    return b"* STATUS %b (%b)\r\n" % (astring(name), words)
+    return b"* STATUS %b (%b)\r\n" % (name, words)

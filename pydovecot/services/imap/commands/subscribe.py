@@ -1,13 +1,12 @@
 """SUBSCRIBE and UNSUBSCRIBE. RFC 3501 6.3.6, 6.3.7."""
 
 from pydovecot.proto.imap.cursor import Cursor
-from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
 
 
 def parse(cursor: Cursor) -> str:
-    return mailboxes.decode(cursor.required())
+    return cursor.mailbox()
 
 
 def run(session: Session, name: str) -> Conversation:

@@ -274,7 +274,7 @@ class FsLayout(Layout):
             try:
                 os.rmdir(node)  # noqa: PTH106
             except OSError as exc:
-                raise UserError(Code.NONE, "Mailbox has children, delete them first") from exc
+                raise UserError(Code.HASCHILDREN, "Mailbox has children, delete them first") from exc
             return
         path = self.path(parts)
         for entry in sorted(os.scandir(path), key=lambda entry: entry.name != "cur"):

@@ -123,7 +123,8 @@ class MemoryView:
         for seq in seqs.resolve(len(self._uids)):
             if seq > len(self._uids):
                 return
-            yield seq, self._uids[seq - 1]
+            if seq:  # 1:* of an empty mailbox
+                yield seq, self._uids[seq - 1]
 
     def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
         """Rows in sequence order; content that is gone: ExpungedError behind the last row."""
@@ -200,10 +201,13 @@ class MemoryView:
                 modified.append(Uid(uid))
                 continue
             system, keywords = changed_flags(mail.system, mail.keywords, op, flags, named)
-            if (system, keywords) != (mail.system, mail.keywords):
+            mine = (system, keywords) != (mail.system, mail.keywords)
+            if mine:
                 modseq = modseq or self._mailbox.next_modseq()
                 mail.system, mail.keywords, mail.modseq = system, keywords, modseq
                 changed.append(seq)
+            elif silent and _state(mail)[:2] != self._told[uid][:2]:
+                self._pending.add(uid)  # what another session did is told even if it is what we asked for
             self._take_own(uid, mail, changed_flags(*self._told[uid][:2], op, flags, named), silent)
         if changed:
             self._mailbox.wake()
