@@ -20,7 +20,8 @@ from pydovecot.event.event import Event
 from pydovecot.event.sinks import ListSink
 from pydovecot.login.client import LoginClient
 from pydovecot.login.result import Result
-from pydovecot.mime import asbase64, html, transfer
+from pydovecot.mime import asbase64, casemap, html, sortkeys, transfer
+from pydovecot.mime.subject import BaseSubject
 from pydovecot.mime.transfer import Encoding
 from pydovecot.model.errors import UserError
 from pydovecot.proto.imap import parser
@@ -47,7 +48,9 @@ from pydovecot.services.imap.commands import (
     rename,
     search,
     select,
+    sort,
     status,
+    thread,
 )
 from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.dispatch import COMMANDS
@@ -63,6 +66,7 @@ from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.api import Changes
 from pydovecot.storage.drivers.memory.view import MemoryView as MailView
 from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.ordering import references
 from pydovecot.storage.settings import MailboxSettings, NamespaceSettings
 from pydovecot.storage.user import StorageUser
 from tests.support.login_memory import login_client
@@ -193,6 +197,11 @@ def _expunges(changes: Changes) -> bytes:
     return sync._expunges(changes.expunged)
 
 
+def _whole_subject(block: bytes) -> BaseSubject:
+    """What stands behind the colon, as it is."""
+    return BaseSubject(block.partition(b"Subject:")[2].partition(b"\r")[0].decode(), False)
+
+
 AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("IMAP4rev1", "imap/select.imap", without(COMMANDS, b"EXAMINE")),
     Row("IMAP4rev1", "imap/fetch.imap", without(fetch_items.ITEMS, b"ENVELOPE")),
@@ -200,6 +209,15 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("ID", "imap/misc.imap", without(COMMANDS, b"ID")),
     Row("ENABLE", "imap/misc.imap", without(COMMANDS, b"ENABLE")),
     Row("IDLE", "imap/idle.imap", without(COMMANDS, b"IDLE")),
+    Row("SORT", "imap/sort.imap", without(COMMANDS, b"UID SORT")),
+    Row("SORT", "imap/sort.imap", without(sort.KEYS, b"CC")),
+    Row("SORT", "imap/sort.imap", instead(sortkeys, "base_subject", _whole_subject)),
+    Row("SORT=DISPLAY", "imap/sort_display.imap", without(sort.KEYS, b"DISPLAYTO")),
+    Row("SORT=DISPLAY", "imap/sort_display.imap", instead(sortkeys, "display", sortkeys.mailbox)),
+    Row("THREAD=REFERENCES", "imap/thread.imap", instead(references, "_gather", lambda *_args: None)),
+    Row("THREAD=REFERENCES", "imap/thread.imap", without(COMMANDS, b"UID THREAD")),
+    Row("THREAD=REFS", "imap/thread.imap", without(thread.KINDS, b"REFS")),
+    Row("THREAD=ORDEREDSUBJECT", "imap/thread.imap", without(thread.KINDS, b"ORDEREDSUBJECT")),
     Row("MULTIAPPEND", "imap/append.imap", wrapped(parser.Parser, "next_piece", _one_literal)),
     Row("UNSELECT", "imap/misc.imap", without(COMMANDS, b"UNSELECT")),
     Row("CHILDREN", "imap/list.imap", wrapped(list, "attributes", _no_words(b"\\HasNoChildren"))),
@@ -211,11 +229,13 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_SELECT", b"SUBSCRIBED")),
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_SELECT", b"RECURSIVEMATCH")),
     Row("LIST-EXTENDED", "imap/list.imap", fewer(list, "_RETURN", b"CHILDREN")),
+    Row("I18NLEVEL=1", "imap/unicode_casemap.imap", instead(casemap, "normalise", str.upper)),
     Row("CONDSTORE", "imap/notify_condstore.imap", instead(Session, "enable_condstore", _no_condstore)),
     Row("CONDSTORE", "imap/notify_condstore.imap", without(search_keys.KEYS, b"MODSEQ")),
     Row("QRESYNC", "imap/qresync_session.imap", instead(sync, "_vanished", _expunges)),
     Row("QRESYNC", "imap/qresync_select.imap", instead(qresync, "missed", lambda *_args: iter(()))),
     Row("ESEARCH", "imap/esearch.imap", fewer(esearch, "RETURN", b"MIN")),
+    Row("ESORT", "imap/esort.imap", instead(sort, "parse_returns", lambda _cursor: None)),
     Row("SEARCHRES", "imap/searchres.imap", fewer(esearch, "RETURN", b"SAVE")),
     Row("SEARCHRES", "imap/searchres.imap", without(search_keys.KEYS, b"$")),
     Row("SEARCHRES", "imap/searchres.imap", instead(Session, "uids", lambda _session, numbers: numbers)),
