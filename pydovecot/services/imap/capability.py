@@ -50,7 +50,7 @@ CAPABILITIES: Final[tuple[str, ...]] = (
 
 
 def capabilities(settings: ImapLoginSettings, *, special_use: bool) -> bytes:
-    """The words after login. imap_capability replaces them, or adds what stands after its `+` before LITERAL+.
+    """The words after login. imap_capability replaces them; after a `+` it adds some, before LITERAL+.
 
     `special_use`: some mailbox has such an attribute in dovecot.conf, as in Dovecot.
     """
@@ -59,5 +59,6 @@ def capabilities(settings: ImapLoginSettings, *, special_use: bool) -> bytes:
         return configured.encode()
     words = [word for word in CAPABILITIES if special_use or word != "SPECIAL-USE"]
     place = words.index("LITERAL+")
-    words[place : place + 1] = [*configured[1:].split(), "LITERAL-" if settings.imap_literal_minus else "LITERAL+"]
+    literal = "LITERAL-" if settings.imap_literal_minus else "LITERAL+"
+    words[place : place + 1] = [*configured[1:].split(), literal]
     return " ".join(words).encode()
