@@ -4,11 +4,12 @@ What is the same for every driver is here; drivers do what their format is about
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import ListEntry, ListOptions, Namespace, Save, Status, View
+from pydovecot.storage.api import ListEntry, ListOptions, MailboxGoneError, Namespace, Save, Status, View
 from pydovecot.storage.autoexpunge import autoexpunge
 from pydovecot.storage.backend import INBOX, Backend, Existence, Parts, Resolver
 from pydovecot.storage.list.pattern import Matcher
@@ -107,17 +108,27 @@ class UserStore:
             return False
         return entry.backend.existence(parts) is Existence.MAILBOX or self._auto(entry, parts)
 
+    @contextmanager
+    def _deleted_meanwhile(self, entry: NamespaceEntry, parts: Parts) -> Iterator[None]:
+        """A mailbox that another session deletes under our hands is missing; nothing worse has happened."""
+        try:
+            yield
+        except (MailboxGoneError, FileNotFoundError) as exc:
+            raise missing(entry.name(parts)) from exc
+
     def open(self, name: str, *, readonly: bool = False, keep_recent: bool = False) -> View:
         """Select."""
         entry, parts = self._checked(name)
-        self._existing(entry, parts)
-        return entry.backend.open(parts, entry.name(parts), readonly=readonly, keep_recent=keep_recent)
+        with self._deleted_meanwhile(entry, parts):
+            self._existing(entry, parts)
+            return entry.backend.open(parts, entry.name(parts), readonly=readonly, keep_recent=keep_recent)
 
     def status(self, name: str, *, size: bool = False) -> Status:
         """STATUS."""
         entry, parts = self._checked(name)
-        self._existing(entry, parts)
-        return entry.backend.status(parts, size=size)
+        with self._deleted_meanwhile(entry, parts):
+            self._existing(entry, parts)
+            return entry.backend.status(parts, size=size)
 
     def create(self, name: str, *, special_use: Sequence[str] = ()) -> str:
         """Make a mailbox, or with a trailing separator a node where the layout has such; gives its GUID."""
@@ -129,9 +140,10 @@ class UserStore:
         found = self._there(entry, parts)
         if found is Existence.MAILBOX or (found is Existence.NODE and node_only):
             raise UserError(Code.ALREADYEXISTS, "Mailbox already exists")
-        entry.backend.create(parts, node_only=node_only)
-        made = not node_only or entry.backend.existence(parts) is Existence.MAILBOX
-        return entry.backend.status(parts, size=False).guid if made else ""
+        with self._deleted_meanwhile(entry, parts):
+            entry.backend.create(parts, node_only=node_only)
+            made = not node_only or entry.backend.existence(parts) is Existence.MAILBOX
+            return entry.backend.status(parts, size=False).guid if made else ""
 
     def delete(self, name: str) -> None:
         """Remove a mailbox; its children stay."""
@@ -192,8 +204,10 @@ class UserStore:
 
     def save(self, name: str) -> Save:
         """Start an APPEND."""
-        backend, parts = self.resolve(name)
-        return backend.save(parts)
+        entry, parts = self._checked(name)
+        with self._deleted_meanwhile(entry, parts):
+            self._existing(entry, parts)
+            return entry.backend.save(parts)
 
     def close(self) -> None:
         """Log out: mailboxes with autoexpunge lose what is too old, then everything is closed."""

@@ -124,7 +124,7 @@ class Plan:
         columns = [Column.SEQ, *(item.column for item in items)]
         waiting: list[bytes] = []
         size = 0
-        for row in self._view.rows(seqs, columns):
+        for row in self._guarded(self._view.rows(seqs, columns)):
             seq = row[0]
             assert isinstance(seq, int)
             shown = items if flags_asked or seq in fresh else self._columns

@@ -52,9 +52,10 @@ class IndexedView:
         self.name, self.readonly = name, readonly
         self._keep_recent = keep_recent or readonly
         folder.sync(take_new=not self._keep_recent)
-        self._modseq, self._uids, self._states = self._index.load()
+        with self._index.database.read():  # UIDNEXT and HIGHESTMODSEQ are those of just these messages
+            self._modseq, self._uids, self._states = self._index.load()
+            self._header = self._index.header()
         self._shown_modseq = self._modseq
-        self._header = self._index.header()
         self._wire = Wire(self._header.keyword_names())
         self._held: set[int] = set()  # expunged, but not told yet
         self._pending: set[int] = set()  # changed by this view, not told yet

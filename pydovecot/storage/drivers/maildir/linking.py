@@ -12,7 +12,7 @@ from pydovecot.index.mailbox import NewMail
 from pydovecot.index.schema import KEYWORD_SHIFT
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Uid
-from pydovecot.storage.api import CopyResult
+from pydovecot.storage.api import CopyResult, MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
@@ -33,6 +33,16 @@ class _Made:
 
 def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move: bool) -> CopyResult:
     """All or none. `target` may be the same mailbox."""
+    try:
+        return _copy(place, uids, target, move=move)
+    except (MailboxGoneError, FileNotFoundError) as exc:
+        if target is place or not os.path.isdir(place.path + "/cur"):
+            raise
+        # Another session has deleted the target; the selected mailbox is as it was.
+        raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
+
+
+def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move: bool) -> CopyResult:
     same_index = place.host.database is target.host.database
     letters = _letters(place, uids, target)
     with target.uidlist_lock() as _, target.host.database.write():

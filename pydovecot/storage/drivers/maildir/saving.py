@@ -68,14 +68,14 @@ class MaildirSave:
         """Open a file in tmp/."""
         place = self._place
         bits = int(flags.system)
-        if flags.keywords:
-            bits |= place.keyword_bits(flags.keywords, create=True)
         base = place.host.names.next()
         path = f"{place.path}/tmp/{base}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError as exc:
+        except (FileNotFoundError, MailboxGoneError) as exc:
             raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
+            if flags.keywords:
+                bits |= place.keyword_bits(flags.keywords, create=True)
         except OSError as exc:
             raise _failed(exc) from exc
         place.host.permissions.apply(fd)
@@ -149,6 +149,13 @@ class MaildirSave:
 
     def _finish_file(self, out: BinaryIO, received: int | None) -> None:
         try:
+    def _detect(self, detection: Detection, current: _Pending) -> None:
+        with open(current.path, "rb") as stored:
+            keywords = detection.keywords(stored.read(), current.keywords)
+        self._place.keyword_bits(KEYWORDS, create=True)
+        current.bits &= (1 << KEYWORD_SHIFT) - 1
+        current.bits |= self._place.keyword_bits(keywords, create=True)
+
             out.flush()
             if received is not None:
                 os.utime(out.fileno(), (received, received))
@@ -167,6 +174,14 @@ class MaildirSave:
             sync.catch_up(place, writable=writable)
             if replaced is not None:
                 replaced.check()
+        try:
+            return self._commit(replaced)
+        except (MailboxGoneError, FileNotFoundError) as exc:
+            if replaced is not None and os.path.isdir(self._place.path + "/cur"):
+                raise  # it is the other mailbox that is gone
+            raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
+
+    def _commit(self, replaced: Replaced | None) -> SaveResult:
             place.index.begin()
             header, state = place.index.header(), place.disk()
             first = header.uidnext
