@@ -149,22 +149,6 @@ class MaildirSave:
 
     def _finish_file(self, out: BinaryIO, received: int | None) -> None:
         try:
-    def _detect(self, detection: Detection, current: _Pending) -> None:
-        with open(current.path, "rb") as stored:
-            keywords = detection.keywords(stored.read(), current.keywords)
-        self._place.keyword_bits(KEYWORDS, create=True)
-        current.bits &= (1 << KEYWORD_SHIFT) - 1
-        current.bits |= self._place.keyword_bits(keywords, create=True)
-
-            out.flush()
-            if received is not None:
-                os.utime(out.fileno(), (received, received))
-            if self._place.host.fsync:
-                os.fsync(out.fileno())
-            out.close()
-        except OSError as exc:
-            raise _failed(exc) from exc
-
     def commit(self, replaced: Replaced | None = None) -> SaveResult:
         """Rename, number, and let the index know; in the same transaction a replaced message goes."""
         place = self._place
