@@ -24,6 +24,12 @@ class MailSettings(Settings):
     mail_temp_scan_interval = time("1 week", doc="How often leftovers in tmp/ are looked for.", since="2.2")
     mail_nfs_storage = boolean(False, doc="Mail is on NFS and served by several hosts.")
     mail_max_lock_timeout = time("0", doc="Longest wait for a lock; 0: each one's own limit.", since="2.2.19")
+    mail_attachment_detection_options = string(
+        "",
+        doc="add-flags: messages get $HasAttachment or $HasNoAttachment; content-type=, exclude-inlined: "
+        "which parts count; no-flags-on-fetch: only when saved.",
+        since="2.3.3",
+    )
     hostname = string("", doc="This host's name in new message files; empty: ask the system.")
 
 

@@ -13,6 +13,7 @@ from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Special, Store
+from pydovecot.storage.attachments import Detection
 from pydovecot.storage.settings import MailSettings, NamespaceSettings
 
 # What `*` stands for in imap_id_send; clients know servers by their name, and ours behaves as this one.
@@ -42,6 +43,7 @@ def make_session(store: Store, view: SettingsView, event: Event, username: str) 
         id_reply=id_reply(login.imap_id_send),
         id_log=tuple(login.imap_id_log.split()),
         max_keyword_length=view.get(MailSettings).mail_max_keyword_length,
+        detection=Detection.configured(view.get(MailSettings).mail_attachment_detection_options),
         trash=frozenset(name for name, uses in special.items() if Special.TRASH.value in uses),
     )
 

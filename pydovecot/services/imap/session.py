@@ -10,6 +10,7 @@ from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.storage.api import Changes, Store, View
+from pydovecot.storage.attachments import Detection
 
 
 @dataclass(slots=True)
@@ -93,6 +94,7 @@ class Session:
     modseqs: "ToldModseqs" = field(default_factory=lambda: ToldModseqs())
     saved: SeqSet = EMPTY  # UIDs of the last SEARCH RETURN (SAVE): what `$` stands for, RFC 5182
     max_keyword_length: int = 50
+    detection: Detection | None = None  # mail_attachment_detection_options
     warned_of_polling: bool = False
     logged_out: bool = False
     farewell: str = ""  # the session must end after this command: the text of BYE

@@ -6,6 +6,7 @@ from typing import Final
 from pydovecot.model.errors import InternalError
 from pydovecot.settings.expand import expand
 from pydovecot.settings.view import SettingsView
+from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import Backend, Resolver
 from pydovecot.storage.drivers.maildir.backend import MaildirBackend
 from pydovecot.storage.drivers.memory.backend import MemoryBackend
@@ -19,9 +20,10 @@ Opener = Callable[[Location, StorageUser, SettingsView, Resolver, bool], Backend
 
 
 def _memory(
-    location: Location, user: StorageUser, _view: SettingsView, resolve: Resolver, inbox: bool
+    location: Location, user: StorageUser, view: SettingsView, resolve: Resolver, inbox: bool
 ) -> Backend:
-    return MemoryBackend(location.root or user.username, resolve, inbox=inbox)
+    detection = Detection.configured(view.get(MailSettings).mail_attachment_detection_options)
+    return MemoryBackend(location.root or user.username, resolve, inbox=inbox, detection=detection)
 
 
 def _maildir(

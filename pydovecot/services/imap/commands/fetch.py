@@ -7,6 +7,7 @@ from pydovecot.model.numbers import ModSeq
 from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor, parse_modseq
 from pydovecot.proto.imap.syntax import BadSyntax
+from pydovecot.services.imap.detecting import detect
 from pydovecot.services.imap.esearch import highest_modseq
 from pydovecot.services.imap.fetch_items import MODSEQ, UID, Item, parse_items
 from pydovecot.services.imap.fetch_render import Plan
@@ -50,9 +51,10 @@ def _modifiers(cursor: Cursor, uid: bool) -> tuple[ModSeq | None, bool]:
     while cursor.more():
         name = cursor.atom("FETCH modifiers contain non-atoms").upper()
         if name == b"CHANGEDSINCE":
-            changed_since = parse_modseq(cursor.next("Invalid CHANGEDSINCE modseq"))
-            if changed_since is None:
+            modseq = parse_modseq(cursor.next("Invalid CHANGEDSINCE modseq"))
+            if modseq is None:
                 raise BadSyntax("Invalid CHANGEDSINCE modseq")
+            changed_since = max(modseq, changed_since or modseq)  # more of them must all be true
         elif name == b"VANISHED" and uid:
             vanished = True
         else:
@@ -77,6 +79,7 @@ def run(session: Session, args: Args) -> Conversation:
     plan = Plan(session, args.items)
     if seqs:
         try:
+            detect(session, args.items, seqs)
             yield from plan.run(seqs)
         except (InternalError, OSError) as exc:
             if session.settings.imap_fetch_failure == "no-after":

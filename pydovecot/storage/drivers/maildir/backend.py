@@ -14,6 +14,7 @@ from pydovecot.model.errors import InternalError
 from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
+from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
 from pydovecot.storage.drivers.maildir import quota
 from pydovecot.storage.drivers.maildir.disk import NEVER_NS, NFS_TICK_NS, OWN_NS, TICK_NS
@@ -55,6 +56,7 @@ class MaildirBackend:
         self.lock_secs = min(mail.mail_max_lock_timeout or TIMEOUT_SECS, TIMEOUT_SECS)
         self.tick = NFS_TICK_NS if mail.mail_nfs_storage else TICK_NS
         self._crlf, self._tmp_interval = mail.mail_save_crlf, mail.mail_temp_scan_interval
+        self._detection = Detection.configured(mail.mail_attachment_detection_options)
         self._resolve, self._location = resolve, location
         self._database: Database | None = None
         self._folders: dict[Parts, MaildirFolder] = {}
@@ -212,7 +214,7 @@ class MaildirBackend:
         self._repair(parts)
         folder = self.folder(parts)
         folder.ensure()
-        return MaildirSave(folder, crlf=self._crlf)
+        return MaildirSave(folder, crlf=self._crlf, detection=self._detection)
 
     def subscriptions(self) -> Sequence[str]:
         """Names in the file."""

@@ -9,6 +9,7 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.model.flags import Flag
 from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.storage.api import Status
+from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
 from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.memory.mailbox import GUID_BYTES, Mailbox
@@ -41,7 +42,10 @@ class MemoryBackend:
     separator = "."
     has_nodes = False
 
-    def __init__(self, room: str, resolve: Resolver, *, inbox: bool) -> None:
+    def __init__(
+        self, room: str, resolve: Resolver, *, inbox: bool, detection: Detection | None = None
+    ) -> None:
+        self._detection = detection
         self._room = _rooms.setdefault(room, Room())
         self._resolve = resolve
         if inbox and INBOX not in self._room.mailboxes:
@@ -116,7 +120,7 @@ class MemoryBackend:
 
     def save(self, parts: Parts) -> MemorySave:
         """Start to save."""
-        return MemorySave(self._mailbox(parts))
+        return MemorySave(self._mailbox(parts), self._detection)
 
     def subscriptions(self) -> Sequence[str]:
         """Names in the order of subscribing."""

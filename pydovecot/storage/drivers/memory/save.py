@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydovecot.model.flags import FlagSet
 from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import SavedContent, SaveResult
+from pydovecot.storage.attachments import KEYWORDS, Detection
 from pydovecot.storage.content import to_lf
 from pydovecot.storage.drivers.memory.mailbox import Mailbox
 
@@ -21,8 +22,8 @@ class _Pending:
 class MemorySave:
     """See storage.api.Save."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    def __init__(self, mailbox: Mailbox, detection: Detection | None = None) -> None:
+        self._mailbox, self._detection = mailbox, detection
         self._pending: list[_Pending] = []
         self._current: _Pending | None = None
 
@@ -45,8 +46,14 @@ class MemorySave:
 
     def finish(self) -> None:
         """The message is whole."""
-        assert self._current is not None
-        self._pending.append(self._current)
+        current = self._current
+        assert current is not None
+        if self._detection is not None and self._detection.wanted(current.flags.keywords):
+            for name in KEYWORDS:
+                self._mailbox.spelled((name,))
+            keywords = self._detection.keywords(b"".join(current.chunks), current.flags.keywords)
+            current.flags = FlagSet(current.flags.system, keywords)
+        self._pending.append(current)
         self._current = None
 
     def commit(self) -> SaveResult:
