@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
+from tests.support import oddheaders
 from tests.support.mailgen import EPOCH, Generator
 from tests.support.serverconf import ServerDir
 
@@ -37,6 +38,14 @@ class Library:
         path = self.root / f"maildir{count}"
         if not path.exists():
             _write(path, messages(count, self._folder))
+        return path
+
+    def discussion(self, count: int) -> Path:
+        """A Maildir of `count` small messages of people who answer each other."""
+        path = self.root / f"discussion{count}"
+        if not path.exists():
+            bodies = oddheaders.discussion(_SEED, count)
+            _write(path, (body.replace(b"\n", b"\r\n") for body in bodies))
         return path
 
     def big(self) -> Path:

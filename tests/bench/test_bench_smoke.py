@@ -33,6 +33,7 @@ def test_every_workload_runs_on_both() -> None:
     done = bench("--quick", "--messages", "50")
     assert done.returncode == 0, done.stderr + done.stdout
     lines = done.stdout.splitlines()
-    for word in ("login, TLS", "select, first", "fetch bodies", "search body", "append", "expunge", "POP3"):
+    words = ("login, TLS", "select, first", "fetch bodies", "search body", "sort subject", "thread refs")
+    for word in (*words, "append", "expunge", "POP3"):
         assert any(line.startswith(word) for line in lines), word
     assert any(line.startswith("ours: PSS") for line in lines)

@@ -126,6 +126,55 @@ def search(bench: Bench) -> None:
     client.logout()
 
 
+def _few_and_all(bench: Bench) -> tuple[int, ...]:
+    return (bench.messages,) if bench.messages <= bench.some else (bench.some, bench.messages)
+
+
+def sort(bench: Bench) -> None:
+    """SORT by text and by date: the first ever, and again."""
+    for messages in _few_and_all(bench):
+        bench.library.give(bench.library.discussion(messages), bench.server.place, "sort")
+        client = bench.imap("sort")
+        client.ask("SELECT INBOX")
+        count = bench.times(20)
+        for keys in ("SUBJECT", "DATE", "FROM", "REVERSE FROM DATE"):
+            with bench.clock(f"sort {keys.lower()} of {messages}, first"):
+                client.ask(f"SORT ({keys}) UTF-8 ALL")
+            with bench.clock(f"sort {keys.lower()} of {messages} x{count}"):
+                for _ in range(count):
+                    client.ask(f"SORT ({keys}) UTF-8 ALL")
+        client.logout()
+
+
+def thread(bench: Bench) -> None:
+    """THREAD: the first ever, in the next session, again, and after a new message."""
+    for messages in _few_and_all(bench):
+        bench.library.give(bench.library.discussion(messages), bench.server.place, "thread")
+        client = bench.imap("thread")
+        client.ask("SELECT INBOX")
+        with bench.clock(f"thread references of {messages}, first"):
+            client.ask("THREAD REFERENCES UTF-8 ALL")
+        client.logout()
+        client = bench.imap("thread")
+        client.ask("SELECT INBOX")
+        with bench.clock(f"thread references of {messages}, next session"):
+            client.ask("THREAD REFERENCES UTF-8 ALL")
+        count = bench.times(20)
+        for kind in ("REFERENCES", "REFS", "ORDEREDSUBJECT"):
+            with bench.clock(f"thread {kind.lower()} of {messages} x{count}"):
+                for _ in range(count):
+                    client.ask(f"THREAD {kind} UTF-8 ALL")
+        with bench.clock(f"thread references of {messages}, unseen x{count}"):
+            for _ in range(count):
+                client.ask("THREAD REFERENCES UTF-8 UNSEEN")
+        few = bench.times(5)
+        with bench.clock(f"append, thread references of {messages} x{few}"):
+            for number in range(few):
+                client.append("INBOX", b"Subject: Re: new\r\nMessage-ID: <new%d@x>\r\n\r\nb\r\n" % number)
+                client.ask("THREAD REFERENCES UTF-8 ALL")
+        client.logout()
+
+
 def store(bench: Bench) -> None:
     """Flag changes: all at once, and one by one."""
     user = bench.user("store", bench.some)
@@ -213,6 +262,8 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "fetch": fetch,
     "big": big,
     "search": search,
+    "sort": sort,
+    "thread": thread,
     "store": store,
     "append": append,
     "copy": copy,
