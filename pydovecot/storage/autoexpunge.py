@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pydovecot.model.errors import InternalError, UserError
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import Column
+from pydovecot.storage.api import Column, MailboxGoneError
 from pydovecot.storage.backend import Existence, Parts
 from pydovecot.storage.namespaces import NamespaceEntry
 from pydovecot.storage.settings import MailboxSettings
@@ -32,7 +32,7 @@ def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) 
                 view.expunge_seqs(SeqSet.from_ranges([(1, count)]))
         finally:
             view.close()
-    except (UserError, InternalError):
+    except (UserError, InternalError, MailboxGoneError):
         return
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from pydovecot.base.rawname import raw
+
 END: Final = b".\r\n"
 CHUNK_BYTES: Final = 1 << 18  # so that a slow client holds up a piece, not a whole message
 
@@ -23,8 +25,8 @@ def numbered(values: Iterable[tuple[int, int]]) -> bytes:
 
 
 def numbered_texts(values: Iterable[tuple[int, str]]) -> bytes:
-    """The same for UIDL."""
-    return "".join(map("%d %s\r\n".__mod__, values)).encode("utf-8", "surrogateescape")
+    """The same for UIDL; texts that were no UTF-8 go out as they were (see base.rawname)."""
+    return raw("".join(map("%d %s\r\n".__mod__, values))).encode("utf-8", "surrogateescape")
 
 
 def stuffed(message: bytes) -> bytes:

@@ -6,7 +6,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pydovecot.model.numbers import Seq
 from pydovecot.proto.pop3 import encode
 from pydovecot.proto.pop3.parser import BadArgument, line_count, message_number
 from pydovecot.services.pop3.session import Session
@@ -65,15 +64,23 @@ def list_(session: Session, args: bytes) -> Iterator[bytes]:
 def uidl(session: Session, args: bytes) -> Iterator[bytes]:
     """RFC 1939 7, UIDL."""
     if args:
-        seq, _ = _message(session, args)
-        yield b"+OK " + encode.numbered_texts([(seq, session.uidls.texts[seq - 1])])
+        number, _ = _message(session, args)
+        yield b"+OK " + encode.numbered_texts([(number, _uidl(session, number))])
+        session.told_uidls([number])
         return
     texts = session.uidls.texts
-    lines = encode.numbered_texts(
-        enumerate(texts, 1) if not session.deleted else ((seq, texts[seq - 1]) for seq in session.present())
-    )
+    numbers = session.present()
+    lines = encode.numbered_texts((number, texts[number - 1]) for number in numbers if texts[number - 1])
+    session.told_uidls(numbers)
     yield encode.ok()
     yield from encode.pieces(lines + encode.END)
+
+
+def _uidl(session: Session, number: int) -> str:
+    found = session.uidls.texts[number - 1]
+    if not found:
+        raise _gone(session, number)
+    return found
 
 
 def dele(session: Session, args: bytes) -> Iterator[bytes]:
@@ -86,9 +93,10 @@ def dele(session: Session, args: bytes) -> Iterator[bytes]:
 def retr(session: Session, args: bytes) -> Iterator[bytes]:
     """RFC 1939 5, RETR."""
     seq, _ = _message(session, args)
-    session.mark_retrieved(seq)
+    session.asked_for(seq)
     session.counters.retr += 1
     message = _content(session, seq)
+    session.mark_retrieved(seq)
     status = encode.ok(f"{session.sizes[seq - 1]} octets")
     body = _worked_around(session, message)
     session.counters.retr_bytes += len(status) + len(body)
@@ -110,21 +118,21 @@ def top(session: Session, args: bytes) -> Iterator[bytes]:
     yield from encode.pieces(status + body + encode.END)
 
 
-def _content(session: Session, seq: int) -> bytes:
+def _content(session: Session, number: int) -> bytes:
     """The message with CRLF. One that is gone is an error; asked for again, one that counts."""
     try:
-        message = session.view.message(Seq(seq))
-        try:
-            return message.crlf()
-        finally:
-            message.close()
+        return session.message(number)
     except ExpungedError:
-        text = f"Message {seq} expunged."
-        if seq <= session.highest_expunged:
-            # A client that asks for the same message again and again is sent away in the end.
-            raise BadCommand(text) from None
-        session.highest_expunged = seq
-        raise GoneMessage(text) from None
+        raise _gone(session, number) from None
+
+
+def _gone(session: Session, number: int) -> Exception:
+    text = f"Message {number} expunged."
+    if number <= session.highest_expunged:
+        # A client that asks for the same message again and again is sent away in the end.
+        return BadCommand(text)
+    session.highest_expunged = number
+    return GoneMessage(text)
 
 
 class GoneMessage(Exception):

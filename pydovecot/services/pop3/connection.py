@@ -6,7 +6,7 @@ while not connection.closed: for chunk in connection.feed(recv()): send(chunk)
 connection.close("Connection closed")
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from pydovecot.event.event import Event
@@ -14,8 +14,10 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.proto.pop3 import encode
 from pydovecot.proto.pop3.parser import Command, CommandReader, Wanted, text
 from pydovecot.services.pop3.commands import COMMANDS, WITH_LAST, BadCommand, GoneMessage
+from pydovecot.services.pop3.logout import NOTHING, Counters, logout_text
 from pydovecot.services.pop3.session import Session
 from pydovecot.services.pop3.settings import Pop3Settings
+from pydovecot.storage.api import MailboxGoneError
 
 MAX_BAD_COMMANDS: Final = 20  # in a row, as Dovecot's CLIENT_MAX_BAD_COMMANDS
 
@@ -26,7 +28,7 @@ _TEMPORARY: Final = frozenset({Code.INUSE, Code.OVERQUOTA, Code.UNAVAILABLE, Cod
 class Pop3Connection:
     """One client after its login. `internal_error` gives what a client is told of a fault of ours.
 
-    `answer_login`: False on stdin and stdout, where nobody has logged in.
+    `answer_login`: False on stdin and stdout, where nobody has logged in. `variables`: the user's, to log.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Pop3Connection:
         internal_error: Callable[[], str],
         *,
         answer_login: bool = True,
+        variables: Mapping[str, str] = {},
     ) -> None:
         self._answer_login = answer_login
         self._open_session = open_session
@@ -45,7 +48,7 @@ class Pop3Connection:
         self._reader = CommandReader()
         self._commands = WITH_LAST if settings.pop3_enable_last else COMMANDS
         self._bad_commands = 0
-        self._settings = settings
+        self._settings, self._variables = settings, variables
         self._bytes_in = self._bytes_out = 0
         self.session: Session | None = None
         self.closed = False
@@ -61,7 +64,8 @@ class Pop3Connection:
             self.session = self._open_session()
         except UserError as exc:
             yield self._count(_user_error(exc))
-            self.close("Couldn't lock POP3 session" if exc.code is Code.INUSE else exc.text)
+            no_lock = exc.code in (Code.INUSE, Code.UNAVAILABLE)
+            self.close("Couldn't lock POP3 session" if no_lock else exc.text)
             return
         except Exception as exc:  # noqa: BLE001 - the edge: log once, tell the client, end
             self._event.exception("Couldn't open INBOX", exc)
@@ -113,10 +117,18 @@ class Pop3Connection:
             yield self._count(encode.error(str(exc)))
         except UserError as exc:
             yield self._count(_user_error(exc))
+        except MailboxGoneError:
+            yield self._inconsistent()
         except Exception as exc:  # noqa: BLE001 - the command edge: log, answer -ERR
             self._event.exception(f"{text(command.name)} failed", exc)
             yield self._count(encode.error(f"[SYS/TEMP] {self._internal_error()}"))
             self.close("Internal error")
+
+    def _inconsistent(self) -> bytes:
+        """The mailbox was made anew, or removed: what this session knows of it means nothing."""
+        answer = self._count(encode.error("[SYS/TEMP] Mailbox is in inconsistent state, please relogin."))
+        self.close("Mailbox is in inconsistent state.")
+        return answer
 
     def _quit(self, session: Session) -> Iterator[bytes]:
         """RFC 1939 6: the answer comes after everything is on disk."""
@@ -125,6 +137,9 @@ class Pop3Connection:
         except UserError as exc:
             yield self._count(_user_error(exc))
             self.close("Storage error during logout.")
+            return
+        except MailboxGoneError:
+            yield self._inconsistent()
             return
         except Exception as exc:  # noqa: BLE001 - the command edge: log, answer -ERR
             self._event.exception("QUIT failed", exc)
@@ -139,6 +154,8 @@ class Pop3Connection:
         if self.session is not None:
             try:
                 self.session.flush_seen()
+            except MailboxGoneError:
+                pass  # the next command tells the client
             except Exception as exc:  # noqa: BLE001 - nobody waits for an answer
                 self._event.exception("Saving flags failed", exc)
 
@@ -153,14 +170,17 @@ class Pop3Connection:
         if self.closed:
             return
         self.closed = True
-        statistics = "top=0/0, retr=0/0, del=0/0, size=0"
+        counters, totals = Counters(), NOTHING
         if self.session is not None:
-            self.session.counters.bytes_in, self.session.counters.bytes_out = self._bytes_in, self._bytes_out
-            statistics = self.session.logout_text()
+            counters, totals = self.session.counters, self.session.totals()
             try:
                 self.session.close()
+            except MailboxGoneError:
+                pass  # nothing left to write to
             except Exception as exc:  # noqa: BLE001 - the end: log, nobody is left to tell
                 self._event.exception("Closing INBOX failed", exc)
+        counters.bytes_in, counters.bytes_out = self._bytes_in, self._bytes_out
+        statistics = logout_text(self._settings, self._variables, counters, totals)
         self._event.info(f"Disconnected: {reason} {statistics}")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
+from pydovecot.services.pop3 import lock
 from pydovecot.services.pop3.connection import Pop3Connection
 from pydovecot.services.pop3.lock import SessionLock, lock_of
 from pydovecot.services.pop3.session import Session
@@ -34,30 +35,39 @@ def serve(session: MailSession) -> None:
     user = StorageUser(session.username, session.home, "pop3", dict(session.variables))
     store = open_store(user, session.settings)
     session.set_title(f"{session.username} {session.remote_ip}".rstrip())
-    lock = lock_of(user, session.settings) if settings.pop3_lock_session else None
+    held = lock_of(user, session.settings, session.event) if settings.pop3_lock_session else None
 
     def open_session() -> Session:
-        if lock is not None:
-            lock.acquire()
+        if held is not None:
+            held.acquire()
         return Session(store, settings, session.event)
 
     connection = Pop3Connection(
-        open_session, settings, session.event, _internal_error, answer_login=session.sock is not None
+        open_session,
+        settings,
+        session.event,
+        _internal_error,
+        answer_login=session.sock is not None,
+        variables=session.variables,
     )
     try:
-        _Stream(session, connection, lock).run()
+        _Stream(session, connection, held).run()
     finally:
         connection.close("Connection closed")
-        if lock is not None:
-            lock.release()
+        if held is not None:
+            held.release()
         store.close()
+
+
+class LockLost(Exception):
+    """Another session may have the mailbox by now."""
 
 
 class _Stream:
     """The loop of one client. Input is read only when all answers are out: a slow reader slows itself."""
 
-    def __init__(self, session: MailSession, connection: Pop3Connection, lock: SessionLock | None) -> None:
-        self._session, self._connection, self._lock = session, connection, lock
+    def __init__(self, session: MailSession, connection: Pop3Connection, held: SessionLock | None) -> None:
+        self._session, self._connection, self._lock = session, connection, held
         sock = session.sock
         self._in_fd, self._out_fd = (0, 1) if sock is None else (sock.fileno(), sock.fileno())
         if sock is not None:
@@ -76,6 +86,9 @@ class _Stream:
                 self._send(connection.feed(self._session.input))
             while not connection.closed:
                 self._turn()
+        except LockLost:
+            line = "[SYS/TEMP] Couldn't update POP3 session lock."
+            self._last_word(connection.goodbye(line, "Couldn't lock POP3 session"))
         except TimeoutError:
             connection.close("Disconnected for inactivity in reading our output")
         except ConnectionError as exc:
@@ -85,11 +98,12 @@ class _Stream:
         """Wait for the client, the clock or the master, and do what is due."""
         session, connection = self._session, self._connection
         quiet_since = time.monotonic()
-        while not session.wait_readable((self._in_fd,), COMMIT_SECS if connection.unsaved else IDLE_SECS):
+        while not session.wait_readable((self._in_fd,), self._patience(quiet_since)):
             if session.stopping:
                 line = "[SYS/TEMP] Server shutting down."
                 self._last_word(connection.goodbye(line, "Server shutting down."))
                 return
+            self._keep_lock()
             quiet = time.monotonic() - quiet_since
             if connection.unsaved and quiet >= COMMIT_SECS:
                 connection.pause()
@@ -104,9 +118,23 @@ class _Stream:
         if not data:
             connection.close("Connection closed")
             return
-        if self._lock is not None:
-            self._lock.touch()
+        self._keep_lock()
         self._send(connection.feed(data))
+
+    def _patience(self, quiet_since: float) -> float:
+        """How long to wait for the client before there is something else to do."""
+        if self._connection.unsaved:
+            return COMMIT_SECS
+        left = max(0.0, quiet_since + IDLE_SECS - time.monotonic())
+        return left if self._lock is None else min(left, lock.TOUCH_SECS)
+
+    def _keep_lock(self) -> None:
+        """Others take a lock that nobody touches. Raises LockLost."""
+        if self._lock is not None:
+            try:
+                self._lock.touch()
+            except OSError as exc:
+                raise LockLost(exc.strerror) from exc
 
     def _send(self, chunks: Iterable[bytes]) -> None:
         """Write answers; small ones together."""
@@ -146,6 +174,8 @@ class _Stream:
             except BlockingIOError:
                 continue
             deadline = time.monotonic() + IDLE_SECS
+            with contextlib.suppress(LockLost):  # not in the middle of an answer: the next command tells
+                self._keep_lock()
 
     def _last_word(self, line: bytes) -> None:
         """To a client that may be gone, and is not waited for."""

@@ -14,7 +14,7 @@ class Pop3Settings(Settings):
     pop3_save_uidl = boolean("no", doc="Remember the UIDLs that were sent, so that they never change.")
     pop3_lock_session = boolean("no", doc="One POP3 session of a mailbox at a time; RFC 1939 wants it so.")
     pop3_fast_size_lookups = boolean(
-        "no", doc="Sizes as stored when the size with CRLF is not known: quick, but not what RFC 1939 asks."
+        "no", doc="Sizes as stored when only those are known: quick, but not what RFC 1939 asks."
     )
     pop3_client_workarounds = strlist(
         "", doc="outlook-no-nuls: send NUL as 0x80. oe-ns-eoh: add a missing empty line after the header."
@@ -27,6 +27,15 @@ class Pop3Settings(Settings):
     pop3_uidl_format = string(
         "%08Xu%08Xv",
         doc="UIDL of a message: %v UIDVALIDITY, %u UID, %f file name, %g GUID, %m MD5 of headers.",
+    )
+    pop3_deleted_flag = string(
+        "", doc="Messages with this keyword are not shown, and deleting sets it in place of expunging."
+    )
+    pop3_delete_type = enum(
+        "default",
+        "default:expunge:flag",
+        doc="What QUIT does with deleted messages: expunge, or set pop3_deleted_flag. "
+        "default: flag if pop3_deleted_flag is set.",
     )
     pop3_uidl_duplicates = enum(
         "allow", "allow:rename", doc="Two messages with one UIDL: send it twice, or add -2, -3 ..."

@@ -6,15 +6,17 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from pydovecot.base.rawname import raw, shown
 from pydovecot.model.errors import InternalError
 from pydovecot.model.numbers import Uid
 from pydovecot.model.seqset import SeqSet
 from pydovecot.services.pop3.settings import Pop3Settings
 from pydovecot.settings.expand import expand
-from pydovecot.storage.api import Column, View
+from pydovecot.storage.api import Column, ExpungedError, View
 
 _VARIABLE: Final = re.compile(r"%(?P<mods>[A-Z0-9.\-]*)(?P<name>[vufgm%])")
-_XUIDL: Final = re.compile(rb"^X-UIDL:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
+_XUIDL: Final = re.compile(rb"^X-UIDL[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
+MAX_XUIDL: Final = 998  # bytes of an X-UIDL worth a line of a client's list; RFC 1939 7 allows 70
 
 # How a variable with these modifiers is written for str % tuple; others take the long way.
 _PRINTF: Final = {
@@ -73,65 +75,72 @@ def _expanded(template: str, uidvalidity: int, letters: Sequence[str], row: Row)
 
 
 def _xuidl(header: bytes) -> str:
-    """The X-UIDL field of a header, "" when there is none."""
+    """The X-UIDL field of a header in one line, "" when there is none worth the name."""
     found = _XUIDL.search(header)
-    return found[1].replace(b"\r\n", b"").decode("utf-8", "surrogateescape").rstrip() if found else ""
+    if found is None:
+        return ""
+    value = found[1].rstrip(b"\r").replace(b"\r\n", b"").replace(b"\n", b"").lstrip(b" \t")
+    if len(value) > MAX_XUIDL or value.isspace():
+        return ""
+    # As Dovecot shows a NUL of a header.
+    return shown(value.replace(b"\0", b"\xef\xbf\xbd").decode("utf-8", "surrogateescape"))
 
 
 class Uidls:
-    """The UIDLs of all messages of a session. Saved ones win over X-UIDL, that over the format."""
+    """The UIDLs of all messages of a session. Saved ones win over X-UIDL, that over the format.
 
-    def __init__(self, view: View, settings: Pop3Settings) -> None:
-        self._settings = settings
+    `texts` are in the order of `seqs`; "" for a message that is gone and whose UIDL nobody can tell any more.
+    """
+
+    def __init__(self, view: View, seqs: SeqSet, settings: Pop3Settings) -> None:
         columns, make = compile_format(settings.pop3_uidl_format, view.uidvalidity)
-        everything = SeqSet.of(range(1, len(view.uids) + 1))
-        self._uids: array[int] = array("L", view.uids)
-        extra = (Column.HEADER,) if settings.pop3_reuse_xuidl else ()
-        self._saved: set[int] = set()  # sequence numbers whose UIDL is on disk already
-        self.texts: list[str] = []
-        if not extra and tuple(columns) == (Column.UID,):
-            # The default format: saved UIDLs are rare, all others are made of the UIDs at hand.
-            self.texts = [make((uid,)) for uid in self._uids]
-            for seq, (saved,) in enumerate(view.rows(everything, (Column.POP3_UIDL,)), 1):
-                if saved:
-                    self._take_saved(seq, str(saved))
-        else:
-            self._from_rows(view.rows(everything, (Column.POP3_UIDL, *extra, *columns)), make, bool(extra))
+        self._uids: array[int] = array("L", [uid for a, b in seqs.ranges for uid in view.uids[a - 1 : b]])
+        self._saved: set[int] = set()  # places whose UIDL is on disk already
+        self.texts: list[str] = [""] * len(self._uids)
+        if all(column is Column.UID for column in columns):
+            # The default format and most others: all are made of the UIDs at hand.
+            self.texts = [make((uid,) * len(columns)) for uid in self._uids]
+            columns = ()
+        reuse = (Column.HEADER,) if settings.pop3_reuse_xuidl else ()
+        self._read(view, seqs, (*reuse, *columns), make)
+        if reuse and "" in self.texts:
+            # Of messages that are gone there is no header any more.
+            self._read(view, seqs, columns, make)
         if settings.pop3_uidl_duplicates == "rename":
             self._rename_duplicates()
 
-    def _take_saved(self, seq: int, saved: str) -> None:
-        self.texts[seq - 1] = saved
-        self._saved.add(seq)
-
-    def _from_rows(self, rows: Iterable[Row], make: Maker, reuse: bool) -> None:
-        first = 2 if reuse else 1
-        for seq, row in enumerate(rows, 1):
-            old = _xuidl(bytes(row[1])) if reuse else ""  # type: ignore[call-overload]
-            self.texts.append(old or make(row[first:]))
-            if row[0]:
-                self._take_saved(seq, str(row[0]))
+    def _read(self, view: View, seqs: SeqSet, columns: Sequence[Column], make: Maker) -> None:
+        with_header = Column.HEADER in columns
+        places = iter(enumerate(seqs))
+        try:
+            for found, saved, *values in view.rows(seqs, (Column.SEQ, Column.POP3_UIDL, *columns)):
+                at = next(place for place, seq in places if seq == found)  # some may be gone
+                old = _xuidl(values.pop(0)) if with_header else ""  # type: ignore[arg-type]
+                if saved:
+                    self.texts[at] = str(saved)
+                    self._saved.add(at)
+                elif old or values:
+                    self.texts[at] = old or make(tuple(values))
+        except ExpungedError:
+            pass  # raised behind the rows of all others
 
     def _rename_duplicates(self) -> None:
-        """The second one gets -2, the third -3. Saved ones keep theirs."""
-        taken = {self.texts[seq - 1] for seq in self._saved}
-        for index, text in enumerate(self.texts):
-            if index + 1 in self._saved:
+        """The second one gets -2, the third -3; a name that is taken gets one more number, as in Dovecot."""
+        times: dict[str, int] = {}
+        for index, name in enumerate(self.texts):
+            if not name:
                 continue
-            number, name = 1, text
-            while name in taken:
-                number += 1
-                name = f"{text}-{number}"
-            taken.add(name)
+            while (number := times.get(name, 0)) > 0:
+                times[name] = number + 1
+                name = f"{name}-{number + 1}"
+            times[name] = 1
             self.texts[index] = name
 
-    def unsaved(self) -> list[tuple[Uid, str]]:
-        """What pop3_save_uidl has to write."""
-        return [
-            (Uid(uid), text)
-            for seq, (uid, text) in enumerate(zip(self._uids, self.texts, strict=True), 1)
-            if seq not in self._saved
-        ]
+    def unsaved(self, numbers: Iterable[int]) -> list[tuple[Uid, str]]:
+        """What pop3_save_uidl has to write of these messages; they count as saved from now on."""
+        new = [at for at in (number - 1 for number in numbers) if at not in self._saved and self.texts[at]]
+        self._saved.update(new)
+        return [(Uid(self._uids[at]), self.texts[at]) for at in new]
 
 
 def change_text(texts: Sequence[str], kept: Iterable[int], lowest_retrieved: int) -> str:
@@ -139,13 +148,14 @@ def change_text(texts: Sequence[str], kept: Iterable[int], lowest_retrieved: int
 
     The hashes of successive sessions show whether a client got the same list again.
     """
-    before = texts[: lowest_retrieved - 1] if lowest_retrieved else texts
-    after = [texts[seq - 1] for seq in kept]
-    return f"{len(before)}/{_hash(before):08x} -> {len(after)}/{_hash(after):08x}"
+    earlier = texts[: lowest_retrieved - 1] if lowest_retrieved else texts
+    later = [texts[seq - 1] for seq in kept]
+    before, after = (f"{len(part)}/{_hash(part):08x}" for part in (earlier, later))
+    return before if before == after else f"{before} -> {after}"
 
 
 def _hash(texts: Iterable[str]) -> int:
     value = 0
     for text in texts:
-        value ^= zlib.crc32(text.encode("utf-8", "surrogateescape"))
+        value ^= zlib.crc32(raw(text).encode("utf-8", "surrogateescape"))
     return value
