@@ -9,10 +9,12 @@ from typing import BinaryIO, Protocol
 
 from pydovecot.base.replace_file import sync_directory
 from pydovecot.index.mailbox import NewMail
+from pydovecot.index.schema import KEYWORD_SHIFT
 from pydovecot.model.errors import Code, DiskFullError, InternalError, UserError
 from pydovecot.model.flags import FlagSet
 from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import MailboxGoneError, SavedContent, SaveResult
+from pydovecot.storage.attachments import KEYWORDS, Detection
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.drivers.maildir.uidlist import Entry, can_hold, format_extra, format_lines
@@ -32,6 +34,7 @@ class _Pending:
     crlf_size: int = 0
     last: bytes = b""  # a CR at the end of the last chunk, held back
     after_cr: bool = False  # the last byte written is a CR
+    keywords: frozenset[str] = frozenset()
 
 
 class Replaced(Protocol):
@@ -59,8 +62,8 @@ class _File:
 class MaildirSave:
     """See storage.api.Save."""
 
-    def __init__(self, place: MaildirPlace, *, crlf: bool) -> None:
-        self._place, self._crlf = place, crlf
+    def __init__(self, place: MaildirPlace, *, crlf: bool, detection: Detection | None = None) -> None:
+        self._place, self._crlf, self._detection = place, crlf, detection
         self._pending: list[_Pending] = []
         self._current: _Pending | None = None
 
@@ -85,6 +88,7 @@ class MaildirSave:
         if can_hold(pop3_uidl):
             extra["P"] = pop3_uidl
         self._current = _Pending(base, path, bits, received, extra, open(fd, "wb", buffering=1 << 16))  # noqa: SIM115
+        self._current.keywords = flags.keywords
 
     def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
         """A hard link in tmp/, where both are in one file system and belong to one user."""
@@ -102,6 +106,7 @@ class MaildirSave:
         if flags.keywords:
             bits |= place.keyword_bits(flags.keywords, create=True)
         self._current = _Pending(base, path, bits, None, {}, None, file.size, file.crlf_size)
+        self._current.keywords = flags.keywords
         return True
 
     def write(self, chunk: bytes) -> None:
@@ -138,9 +143,18 @@ class MaildirSave:
             if current.last:
                 self._put(current, current.last)
             self._finish_file(current.out, current.received)
+        if self._detection is not None and self._detection.wanted(current.keywords):
+            self._detect(self._detection, current)
         current.base += f",S={current.size},W={current.crlf_size}"
         self._pending.append(current)
         self._current = None
+
+    def _detect(self, detection: Detection, current: _Pending) -> None:
+        with open(current.path, "rb") as stored:
+            keywords = detection.keywords(stored.read(), current.keywords)
+        self._place.keyword_bits(KEYWORDS, create=True)
+        current.bits &= (1 << KEYWORD_SHIFT) - 1
+        current.bits |= self._place.keyword_bits(keywords, create=True)
 
     @property
     def place(self) -> MaildirPlace:
