@@ -3,7 +3,8 @@
 import grp
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydovecot.model.errors import InternalError
@@ -49,6 +50,35 @@ def drop(privileges: Privileges) -> None:
         raise PrivilegeError(f"{privileges} failed with euid={os.geteuid()}: {exc.strerror}") from exc
     if not privileges.is_root:
         _check_no_way_back()
+
+
+@contextmanager
+def as_user(uid: int, gid: int, groups: Sequence[int] = ()) -> Iterator[None]:
+    """Be this user for a while, as far as the kernel asks for files; root again behind it.
+
+    Needs root. A process that cannot come back must not go on: it ends. Raises PrivilegeError.
+    """
+    before = os.getegid(), os.getgroups()
+    try:
+        os.setgroups(sorted({gid, *groups}))
+        os.setegid(gid)
+        os.seteuid(uid)
+    except OSError as exc:
+        _root_again(*before)
+        raise PrivilegeError(f"seteuid({uid}) failed with euid={os.geteuid()}: {exc.strerror}") from exc
+    try:
+        yield
+    finally:
+        _root_again(*before)
+
+
+def _root_again(gid: int, groups: Sequence[int]) -> None:
+    try:
+        os.seteuid(0)
+        os.setegid(gid)
+        os.setgroups(groups)
+    except OSError:
+        os._exit(89)  # whose rights the rest would run with is not known
 
 
 def become_user(uid: int, gid: int, *, groups: Sequence[int] = (), chroot: str = "") -> None:

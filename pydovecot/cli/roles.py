@@ -9,6 +9,7 @@ from pydovecot.services.auth_worker.main import SPEC as AUTH_WORKER
 from pydovecot.services.config.main import SPEC as CONFIG
 from pydovecot.services.imap.main import SPEC as IMAP
 from pydovecot.services.imap_login.main import SPEC as IMAP_LOGIN
+from pydovecot.services.lmtp.main import SPEC as LMTP
 from pydovecot.services.log.main import SPEC as LOG
 from pydovecot.services.pop3.main import SPEC as POP3
 from pydovecot.services.pop3_login.main import SPEC as POP3_LOGIN
@@ -20,6 +21,7 @@ ROLES: Final[dict[str, ServiceSpec]] = {
     "config": CONFIG,
     "imap": IMAP,
     "imap-login": IMAP_LOGIN,
+    "lmtp": LMTP,
     "log": LOG,
     "pop3": POP3,
     "pop3-login": POP3_LOGIN,

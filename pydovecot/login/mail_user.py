@@ -6,7 +6,8 @@ outside first_valid_* .. last_valid_* neither. The wording of failures is Doveco
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -208,6 +209,27 @@ def become(user: MailUser, event: Event) -> None:
     elif user.uid is not None and user.gid is not None:
         privileges.become_user(user.uid, user.gid)
     enter_home(user, event)
+
+
+@contextmanager
+def temporarily(user: MailUser) -> Iterator[None]:
+    """Open this user's mail files with its rights: for processes that serve many users.
+
+    Raises InternalError: a process that is not root can only be who it is, and a chroot is for good.
+    """
+    if user.chroot:
+        raise InternalError(f"Can't chroot into {user.chroot}: this process serves other users too")
+    if os.geteuid() != 0:
+        if user.uid is not None and user.uid != os.geteuid():
+            raise InternalError(
+                f"seteuid({user.uid}) failed with euid={os.geteuid()}: Operation not permitted"
+            )
+        yield
+        return
+    if user.uid is None or user.gid is None:
+        raise InternalError("User is missing UID or GID")
+    with privileges.as_user(user.uid, user.gid, user.groups):
+        yield
 
 
 def enter_home(user: MailUser, event: Event) -> None:

@@ -19,6 +19,7 @@ from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import NamespaceSettings
 from pydovecot.storage.user import StorageUser
+from tests.support import lmtp_memory
 from tests.support.transcript import SetupMessage, Transcript
 
 Cut = Callable[[bytes], Iterable[bytes]]
@@ -103,10 +104,11 @@ class MemoryHarness:
             name, _, value = line.partition("=")
             texts[name.strip()] = value.strip()
         self.view = MemoryView(texts, NamespaceSettings(section_name="inbox", inbox=True, separator="."))
-        self.user = StorageUser(f"memory{next(_serial)}", "/nonexistent", transcript.protocol)
+        self.user = f"memory{next(_serial)}"
+        self.storage_user = StorageUser(self.user, "/nonexistent", transcript.protocol)
         self.sink = ListSink()
         self.event = Event(self.sink)
-        store = open_store(self.user, self.view)
+        store = open_store(self.storage_user, self.view)
         for name in transcript.mailboxes:
             store.create(name)
         for message in transcript.messages:
@@ -122,10 +124,12 @@ class MemoryHarness:
         del conn
         if self._transcript.protocol == "pop3":
             return self._open_pop3()
+        if self._transcript.protocol == "lmtp":
+            return self._open_lmtp()
         return self._open_imap()
 
     def _open_pop3(self) -> MemoryConnection:
-        store = open_store(self.user, self.view)
+        store = open_store(self.storage_user, self.view)
         settings = self.view.get(Pop3Settings)
         pump = Pop3Connection(
             lambda: Pop3Session(store, settings, self.event), settings, self.event, lambda: "Internal error"
@@ -138,11 +142,16 @@ class MemoryHarness:
 
         return MemoryConnection(pump, self._cut, lambda: (), end)
 
+    def _open_lmtp(self) -> MemoryConnection:
+        pump = lmtp_memory.connection(self.view, self.event)
+        assert pump.greeting().startswith(b"220 ")
+        return MemoryConnection(pump, self._cut, lambda: (), lambda: pump.close("Connection closed"))
+
     def _open_imap(self) -> MemoryConnection:
 
 
-        store = open_store(self.user, self.view)
-        pump = ImapConnection(make_session(store, self.view, self.event, self.user.username))
+        store = open_store(self.storage_user, self.view)
+        pump = ImapConnection(make_session(store, self.view, self.event, self.user))
         for _greeting in pump.start():
             pass
 

@@ -29,6 +29,11 @@ class Harness(Protocol):
 
     label: str  # memory, ours or dovecot
 
+    @property
+    def user(self) -> str:
+        """Whose mail it is: %{user} in a transcript."""
+        ...
+
     def open(self, conn: int) -> Connection:
         """A connection where the transcript's stage begins."""
         ...
@@ -89,7 +94,7 @@ class _Play:
     def __init__(self, transcript: Transcript, harness: Harness) -> None:
         self.transcript, self.harness = transcript, harness
         self.talks: dict[int, _Talk] = {}
-        self.names: dict[bytes, bytes] = {}
+        self.names: dict[bytes, bytes] = {b"user": harness.user.encode()}
         self.seen: list[bytes] = []
         self.mailbox_ids = b"MAILBOXID" in transcript.path.read_bytes()
 

@@ -26,10 +26,15 @@ class Server(Protocol):
 
 
 class WireConnection:
-    """A plaintext TCP connection."""
+    """A plaintext connection to a TCP port, or to the UNIX socket of that path."""
 
-    def __init__(self, port: int, timeout: float = SILENCE_SECS) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, where: int | str, timeout: float = SILENCE_SECS) -> None:
+        if isinstance(where, str):
+            self._sock = socket.socket(socket.AF_UNIX)
+            self._sock.settimeout(timeout)
+            self._sock.connect(where)
+            return
+        self._sock = socket.create_connection(("127.0.0.1", where), timeout=timeout)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes) -> None:
@@ -82,6 +87,8 @@ class WireHarness:
     def open(self, conn: int) -> WireConnection:
         """Connect; in stage "session" log in and swallow what belongs to that."""
         del conn
+        if self._transcript.protocol == "lmtp":
+            return self._open_lmtp()
         imap = self._transcript.protocol == "imap"
         connection = WireConnection(self._server.imap if imap else self._server.pop3)
         if self._transcript.stage == "session":
@@ -94,6 +101,12 @@ class WireHarness:
                 connection.read_until(b"+OK")
                 connection.send(b"PASS %s\r\n" % PASSWORD.encode())
                 connection.read_until(b"+OK")
+        return connection
+
+    def _open_lmtp(self) -> WireConnection:
+        connection = WireConnection(str(self._server.place.run / "lmtp"))
+        if self._transcript.stage == "session":
+            connection.read_until(b"220 ")
         return connection
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def names(label: str) -> list[str]:
     """The transcripts that this harness plays: one that is not for it is no skipped test, but none."""
     found = []
-    for path in sorted([*HERE.glob("imap/*.imap"), *HERE.glob("pop3/*.pop3")]):
+    for path in sorted([*HERE.glob("imap/*.imap"), *HERE.glob("pop3/*.pop3"), *HERE.glob("lmtp/*.lmtp")]):
         transcript = parse(path)
         begins = label != "memory" or transcript.stage != "login"
         wanted = label in transcript.only if transcript.only else label not in transcript.skip
@@ -38,7 +38,10 @@ def test_in_memory_under_all_cuts(name: str) -> None:
 
 def _play(name: str, program: str, servers: Servers) -> None:
     transcript = parse(HERE / name)
-    server = servers.get(program, "".join(f"{line}\n" for line in transcript.settings))
+    settings = "".join(f"{line}\n" for line in transcript.settings)
+    if transcript.protocol == "lmtp":
+        settings = "protocols = imap pop3 lmtp\n" + settings
+    server = servers.get(program, settings)
     runner.play(transcript, WireHarness(server, transcript))
 
 

@@ -10,15 +10,19 @@ from types import ModuleType
 from typing import Final
 
 from pydovecot.authdb import settings as authdb
+from pydovecot.delivery import settings as delivery
 from pydovecot.login import settings as login
 from pydovecot.services.config import settings as config
 from pydovecot.services.imap import settings as imap
+from pydovecot.services.lmtp import settings as lmtp
 from pydovecot.services.pop3 import settings as pop3
 from pydovecot.settings.declare import Settings
 from pydovecot.storage import settings as storage
 from pydovecot.storage.drivers.maildir import settings as maildir
 
-OWNERS: Final[tuple[ModuleType, ...]] = (authdb, config, imap, login, maildir, pop3, storage)
+OWNERS: Final[tuple[ModuleType, ...]] = (
+    authdb, config, delivery, imap, lmtp, login, maildir, pop3, storage,
+)  # fmt: skip
 
 # Plugins that mail_plugins may name.
 PLUGINS: Final[frozenset[str]] = frozenset()

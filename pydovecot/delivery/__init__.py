@@ -1,0 +1,1 @@
+"""What lmtp and dovecot-lda share: a message on its way into a user's mailbox."""

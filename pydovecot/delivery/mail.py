@@ -1,0 +1,85 @@
+"""The message of one delivery: added header fields, content, and what the log says of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from pydovecot.delivery.spool import Spool
+from pydovecot.mime import header, words
+
+HEAD_BYTES: Final = 1 << 16  # the fields of the log line are looked for in so much of the message
+MAX_SHOWN: Final = 200  # Dovecot cuts what a log line takes from the message too
+_WANTED: Final = frozenset((b"message-id", b"from", b"subject"))
+
+
+@dataclass(slots=True)
+class Counted:
+    """Sizes of a message as it is stored."""
+
+    physical: int = 0
+    virtual: int = 0
+
+
+@dataclass
+class Mail:
+    """`added`: header fields that go before it, with CRLF; `sender`: the envelope's, "" for bounces."""
+
+    spool: Spool
+    sender: str = ""
+    added: bytes = b""
+    _fields: dict[bytes, bytes] = field(default_factory=dict)
+
+    def chunks(self) -> Iterator[bytes]:
+        """What is stored, in pieces."""
+        if self.added:
+            yield self.added
+        yield from self.spool.chunks()
+
+    @cached_property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The first of each field that log lines want, lower-case names, unfolded."""
+        found: dict[bytes, bytes] = {}
+        for name, value in header.fields(self.spool.head(HEAD_BYTES)):
+            key = name.lower()
+            if key in _WANTED and key not in found:
+                found[key] = value.replace(b"\n", b"").strip()
+        return found
+
+    def log_values(self) -> dict[str, str]:
+        """The variables of deliver_log_format that the message decides."""
+        message_id = shown(self.fields.get(b"message-id", b""))
+        sizes = self.sizes
+        return {
+            "m": message_id or "unspecified",
+            "msgid": message_id or "unspecified",
+            "s": shown(self.fields.get(b"subject", b""), decode=True),
+            "subject": shown(self.fields.get(b"subject", b""), decode=True),
+            "f": shown(self.fields.get(b"from", b""), decode=True),
+            "from": shown(self.fields.get(b"from", b""), decode=True),
+            "e": self.sender,
+            "from_envelope": self.sender,
+            "p": str(sizes.physical),
+            "size": str(sizes.physical),
+            "w": str(sizes.virtual),
+            "vsize": str(sizes.virtual),
+        }
+
+    @cached_property
+    def sizes(self) -> Counted:
+        """Octets as stored with LF, and with CRLF."""
+        physical = virtual = 0
+        after_cr = False
+        for chunk in self.chunks():
+            pairs = chunk.count(b"\r\n") + (after_cr and chunk.startswith(b"\n"))
+            physical += len(chunk) - pairs
+            virtual += len(chunk) + chunk.count(b"\n") - pairs
+            after_cr = chunk.endswith(b"\r")
+        return Counted(physical, virtual)
+
+
+def shown(raw: bytes, *, decode: bool = False) -> str:
+    """A header's value for a log line: one line, printable, not longer than a line should be."""
+    text = words.decode(raw) if decode else raw.decode("utf-8", "replace")
+    text = "".join(char if char.isprintable() else "?" for char in text.replace("\n", " "))
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

@@ -1,0 +1,1 @@
+"""lmtp: takes mail from an MTA and delivers it to its recipients."""

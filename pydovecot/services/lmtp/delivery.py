@@ -1,0 +1,190 @@
+"""The backend of the protocol: users from auth, mail in their stores, with the rights of each."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Final
+
+from pydovecot.delivery import detail
+from pydovecot.delivery.deliver import INBOX, Delivery, DeliveryFailed
+from pydovecot.delivery.mail import Mail
+from pydovecot.delivery.settings import DeliverySettings
+from pydovecot.delivery.spool import Spool
+from pydovecot.event.event import Event
+from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
+from pydovecot.login import mail_user
+from pydovecot.login.mail_session import INTERNAL_ERROR, user_log_prefix
+from pydovecot.model.errors import InternalError
+from pydovecot.proto.smtp.path import Path
+from pydovecot.services.lmtp.replies import reply
+from pydovecot.services.lmtp.settings import LmtpSettings
+from pydovecot.services.lmtp.transaction import Client, LookupFailed, NoSuchUser, Recipient, Transaction
+from pydovecot.settings.view import SettingsView
+from pydovecot.storage.api import SavedContent
+from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.user import StorageUser
+
+SERVICE: Final = "lmtp"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A recipient's user as userdb knows it."""
+
+    user: str
+    fields: Mapping[str, str]
+
+
+def received(client: Client, transaction: Transaction, hostname: str, now: float) -> str:
+    """The Received field, RFC 5321 4.4."""
+    origin = client.helo or "unknown"
+    if client.remote_ip:
+        origin += f" ([{'IPv6:' if ':' in client.remote_ip else ''}{client.remote_ip}])"
+    lines = [f"Received: from {origin}"]
+    if client.tls:
+        lines.append(f"(using {client.tls})")
+    lines += [f"by {hostname} with {'LMTPS' if client.tls else 'LMTP'}", f"id {transaction.session}"]
+    last = f"(envelope-from <{transaction.sender_address}>)"
+    if len(transaction.recipients) == 1:
+        # With more than one, each would learn of the others.
+        lines += [last, f"for <{transaction.recipients[0].address}>"]
+    else:
+        lines.append(last)
+    return "\r\n\t".join(lines) + f"; {formatdate(now, localtime=True)}\r\n"
+
+
+class LocalDelivery:
+    """See transaction.Backend. `set_log_prefix`: log lines of a delivery name its user."""
+
+    def __init__(
+        self,
+        view: SettingsView,
+        event: Event,
+        auth: AuthMaster,
+        hostname: str,
+        set_log_prefix: Callable[[str], None],
+    ) -> None:
+        self._view, self._event, self._auth, self._hostname = view, event, auth, hostname
+        self._set_log_prefix = set_log_prefix
+        self._settings = view.get(LmtpSettings)
+        self._delivery = view.get(DeliverySettings)
+
+    def find(self, client: Client, recipient: Path, session: str, forward: str) -> tuple[object, str]:
+        """Ask userdb. Raises NoSuchUser, LookupFailed."""
+        local = recipient.local.decode("utf-8", "surrogateescape")
+        domain = recipient.domain.decode("utf-8", "surrogateescape")
+        name, box = detail.split(local, domain, self._delivery.recipient_delimiter)
+        params: dict[str, str | None] = {"session": session}
+        if client.remote_ip:
+            params |= {"lip": client.local_ip, "rip": client.remote_ip}
+            params |= {"lport": str(client.local_port), "rport": str(client.remote_port)}
+        if forward:
+            params["forward_fields"] = forward
+        try:
+            found = self._auth.user(name, service=SERVICE, params=params)
+        except AuthLookupFailed as exc:
+            self._event.error(f"Failed to lookup user {name}: {exc}")
+            raise LookupFailed from exc
+        if found is None:
+            raise NoSuchUser(name)
+        return Account(found.user, found.fields), box
+
+    def spool(self) -> Spool:
+        """In memory, later in mail_temp_dir."""
+        return Spool(self._delivery.mail_temp_dir)
+
+    def deliver(self, client: Client, transaction: Transaction) -> list[bytes]:
+        """Each recipient's own affair: one that fails does not keep the others from their mail."""
+        assert transaction.spool is not None
+        trace = received(client, transaction, self._hostname, time.time())
+        shared: SavedContent | None = None
+        answers: dict[int, bytes] = {}
+        for recipient in transaction.recipients:
+            if recipient.same_as is not None:
+                answers[id(recipient)] = answers[id(recipient.same_as)]
+                continue
+            mail = Mail(transaction.spool, transaction.sender_address, self._added(transaction, trace))
+            answers[id(recipient)], shared = self._one(client, recipient, mail, shared)
+        return [answers[id(recipient)] for recipient in transaction.recipients]
+
+    def _added(self, transaction: Transaction, trace: str) -> bytes:
+        """Header fields that go before the message: the same for all recipients, so it is written once."""
+        lines = f"Return-Path: <{transaction.sender_address}>\r\n"
+        if len(transaction.recipients) == 1:
+            address = self._delivery_address(transaction.recipients[0])
+            lines += f"Delivered-To: {address}\r\n" if address else ""
+        if self._settings.lmtp_add_received_header:
+            lines += trace
+        return lines.encode("utf-8", "surrogateescape")
+
+    def _delivery_address(self, recipient: Recipient) -> str:
+        choice = self._settings.lmtp_hdr_delivery_address
+        return {"final": recipient.address, "original": recipient.original}.get(choice, "")
+
+    def _one(
+        self, client: Client, recipient: Recipient, mail: Mail, shared: SavedContent | None
+    ) -> tuple[bytes, SavedContent | None]:
+        account = recipient.account
+        assert isinstance(account, Account)
+        try:
+            content = self._deliver_as_user(client, recipient, account, mail, shared)
+        except DeliveryFailed as exc:
+            return self._failed(recipient, exc), shared
+        except InternalError as exc:
+            self._event.error(f"Failed to initialize user {account.user}: {exc}")
+            text = str(exc) if self._settings.lmtp_verbose_replies else "Temporary internal error"
+            return reply(451, "4.3.0", f"<{recipient.address}> {text}"), shared
+        finally:
+            self._set_log_prefix("")
+        return reply(250, "2.0.0", f"<{recipient.address}> {recipient.session} Saved"), content or shared
+
+    def _deliver_as_user(
+        self,
+        client: Client,
+        recipient: Recipient,
+        account: Account,
+        mail: Mail,
+        shared: SavedContent | None,
+    ) -> SavedContent | None:
+        facts = {"session": recipient.session, "rip": client.remote_ip, "lip": client.local_ip}
+        facts |= {"auth_user": client.login or account.user}
+        user = mail_user.resolve(self._view, account.user, SERVICE, account.fields, facts)
+        self._set_log_prefix(user_log_prefix(user))
+        event = self._event.child(user=user.username, session=recipient.session)
+        mailbox = recipient.detail if self._settings.lmtp_save_to_detail_mailbox else ""
+        with mail_user.temporarily(user):
+            store = open_store(
+                StorageUser(user.username, user.home, SERVICE, dict(user.variables)), user.settings
+            )
+            try:
+                delivery = Delivery(
+                    store,
+                    user.settings.get(DeliverySettings),
+                    event,
+                    self._internal_error,
+                    {**user.variables, "to_envelope": recipient.address},
+                )
+                return delivery.deliver(mail, mailbox or INBOX, shared=shared)
+            finally:
+                store.close()
+
+    def _failed(self, recipient: Recipient, failure: DeliveryFailed) -> bytes:
+        text = f"<{recipient.address}> {failure.text}"
+        if failure.disk_full:
+            return reply(452, "4.3.1", text)  # RFC 3463 3.4: the system's fault, and it may pass
+        if not failure.over_quota:
+            return reply(451, "4.2.0", text)
+        if self._delivery.quota_full_tempfail:
+            return reply(452, "4.2.2", text)
+        return reply(552, "5.2.2", text)
+
+    @staticmethod
+    def _internal_error() -> str:
+        return f"{INTERNAL_ERROR} [{time.strftime('%Y-%m-%d %H:%M:%S')}]"
+
+
+def hostname_of(view: SettingsView) -> str:
+    """The `hostname` setting, or the system's name."""
+    return view.get(DeliverySettings).hostname or os.uname().nodename
