@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +102,23 @@ class Account:
 
     def bodies_on_server(self, folder: str = "INBOX") -> list[bytes]:
         return [body for _, body in self.on_server(folder)]
+
+    def wait_for(self, folder: str, bodies: list[bytes], seconds: float = 25) -> None:
+        """Until a folder has just these messages: clients show what they will do before they do it."""
+        end = time.monotonic() + seconds
+        while (seen := digests(self.bodies_on_server(folder))) != digests(bodies):
+            assert time.monotonic() < end, f"{folder} has {seen}"
+            time.sleep(0.1)
+
+    def wait_for_flag(self, folder: str, subject: bytes, flag: bytes, seconds: float = 25) -> None:
+        """Until the message with a subject (as it is in the header) has a flag."""
+        end = time.monotonic() + seconds
+        while True:
+            seen = next(head for head, body in self.on_server(folder) if b"Subject: " + subject in body)
+            if flag in seen:
+                return
+            assert time.monotonic() < end, seen
+            time.sleep(0.1)
 
 
 @dataclass(slots=True)
