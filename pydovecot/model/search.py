@@ -149,7 +149,10 @@ class ThreadId:
 
 @dataclass(frozen=True, slots=True)
 class MailboxIs:
-    name: str
+    """The mailbox's name matches a pattern of LIST (`*`, `%` within the separator)."""
+
+    pattern: str
+    separator: str = "."
 
 
 Key = (

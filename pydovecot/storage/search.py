@@ -41,6 +41,7 @@ from pydovecot.model.search import (
 )
 from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import COMMON_FIELDS, Column, ExpungedError, View
+from pydovecot.storage.list.pattern import Matcher
 
 Seqs = Set[int]
 
@@ -144,9 +145,7 @@ class _Run:
         return found if len(seqs) == count else found & seqs
 
     def _is_mailbox(self, key: MailboxIs, seqs: Seqs) -> Seqs:
-        name = self._view.name
-        same = key.name.upper() == "INBOX" if name.upper() == "INBOX" else key.name == name
-        return seqs if same else frozenset()
+        return seqs if Matcher([key.pattern], key.separator).matches(self._view.name) else frozenset()
 
     # -- columns ---------------------------------------------------------------------------------------------
 
@@ -167,7 +166,7 @@ class _Run:
         if not self._view.recent:
             return frozenset()
         column = cast("Iterable[tuple[int, bytes]]", self._column(Column.FLAGS, seqs))
-        return {seq for seq, flags in column if flags.endswith(b"\\Recent")}
+        return {seq for seq, flags in column if b"\\Recent" in flags}
 
     def _is_modseq(self, key: ModSeqSince, seqs: Seqs) -> Seqs:
         least = key.modseq

@@ -49,9 +49,9 @@ class Line:
         return b"".join(self.pump.feed(line)).split(b"\r\n")[:-1]
 
     def done(self, command: bytes, literal: bytes = b"") -> list[bytes]:
-        """As `ask`, and it was OK."""
+        """As `ask`, and it was OK (or a MOVE of what was gone already)."""
         lines = self.ask(command, literal)
-        assert lines[-1].startswith(b"t OK"), lines
+        assert lines[-1].startswith((b"t OK", b"t NO [EXPUNGEISSUED]")), lines
         return lines
 
 

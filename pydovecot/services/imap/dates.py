@@ -4,7 +4,7 @@ import calendar
 import re
 import time
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 MONTHS: Final = (
@@ -22,40 +22,45 @@ MONTHS: Final = (
     b"Dec",
 )
 _MONTH: Final = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
-_DATE: Final = re.compile(rb"([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
+_DATE: Final = re.compile(rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})")
 _DATE_TIME: Final = re.compile(
     rb" ?([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"
 )
 _STEP: Final = 900  # seconds: within them no time zone changes its offset
 _ROUND_ZONES_SINCE: Final = 94694400  # 1973: the last zone with an offset in seconds (Liberia) gave it up
+NO_SUCH_TIME: Final = -1  # no date, as in Dovecot; it was one second before 1970
+OLDEST: Final = -(2**31)  # of INTERNALDATE, as in Dovecot
 MAX_QUARTERS: Final = 20000  # about 4 MB; seven months of mail in every quarter
 
 
 def parse_date(text: bytes) -> date | None:
-    """`1-Feb-2024`."""
+    """SEARCH's `1-Feb-2024`. Days that no calendar has are after all others, as in Dovecot."""
     found = _DATE.fullmatch(text)
     month = _MONTH.get(found[2].lower()) if found else None
     if found is None or month is None:
         return None
+    if not int(found[3]):
+        return date.min
     try:
-        # As Dovecot (mktime): the 32nd of January is the first of February.
-        return date(int(found[3]), month, 1) + timedelta(days=int(found[1]) - 1)
-    except (ValueError, OverflowError):
-        return None
+        return date(int(found[3]), month, int(found[1]))
+    except ValueError:
+        return date.max
 
 
 def parse_date_time(text: bytes) -> int | None:
-    """` 1-Feb-2024 10:00:00 +0100` as seconds UTC."""
+    """` 1-Feb-2024 10:00:00 +0100` as seconds UTC; NO_SUCH_TIME for the 30th of February and such."""
     found = _DATE_TIME.fullmatch(text)
     if found is None:
         return None
     day = parse_date(b"-".join(found.group(1, 2, 3)))
     hour, minute, second, zone_hour, zone_minute = (int(n) for n in found.group(4, 5, 6, 8, 9))
-    if day is None or hour > 23 or minute > 59 or second > 60 or zone_hour > 23 or zone_minute > 59:
+    if day is None:
         return None
+    if day == date.max or hour > 23 or minute > 59 or second > 60:
+        return NO_SUCH_TIME
     offset = zone_hour * 3600 + zone_minute * 60
-    local = calendar.timegm((day.year, day.month, day.day, hour, minute, second))
-    return local + offset if found[7] == b"-" else local - offset
+    local = calendar.timegm((day.year, day.month, day.day, hour, minute, min(second, 59)))
+    return max(local + offset if found[7] == b"-" else local - offset, OLDEST)
 
 
 _MINUTES: Final = tuple(b"%02d:%02d" % divmod(second, 60) for second in range(3600))

@@ -15,7 +15,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.encode import quoted
 from pydovecot.proto.imap.syntax import Atom, BadSyntax
-from pydovecot.services.imap.search_keys import resolve_seqs
+from pydovecot.services.imap.search_keys import Selected, resolve
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import Column
 
@@ -89,7 +89,8 @@ def find(session: Session, key: Key, returns: Returns | None = None) -> Sequence
     What SAVE had saved is forgotten first, so that a search that fails leaves nothing (RFC 5182 2.1).
     """
     view = session.selected
-    key = resolve_seqs(key, len(view.uids), session.saved)
+    separator = next((space.separator for space in session.store.namespaces), ".")
+    key = resolve(key, Selected(len(view.uids), session.saved, separator))
     if returns is not None and returns.save:
         session.saved = SeqSet()
     return view.search(key)

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pydovecot.model.flags import Flag
-from pydovecot.model.numbers import ModSeq
+from pydovecot.base import mutf7
+from pydovecot.mime import charset
+from pydovecot.model.errors import Code, UserError
+from pydovecot.model.flags import FLAG_BY_NAME, Flag
 from pydovecot.model.search import (
     Age,
     All,
@@ -34,12 +36,14 @@ from pydovecot.model.search import (
     Where,
 )
 from pydovecot.model.seqset import EMPTY, SAVED, STAR, SeqSet
-from pydovecot.proto.imap.cursor import Cursor, parse_seqset
+from pydovecot.proto.imap.cursor import Cursor, parse_modseq, parse_seqset
 from pydovecot.proto.imap.syntax import Atom, BadSyntax
 from pydovecot.services.imap.dates import parse_date
 
 MAX_SEARCH_NESTING: Final = 200  # NOT and OR inside each other; clients chain some dozens of OR
-MAX_SIZE: Final = 2**63 - 1
+MAX_SIZE: Final = 2**64 - 1
+MAX_INTERVAL: Final = 2**32 - 1
+MAX_DIGITS: Final = 20
 _OBJECT_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,255}")  # RFC 8474 7
 
 
@@ -48,10 +52,13 @@ class Program:
     """What one SEARCH asks, while and after it is parsed."""
 
     codec: str = "utf-8"
+    refused: UserError | None = None  # the charset is unknown
     modseq: bool = False  # a MODSEQ key is in it: the answer tells modseqs, CONDSTORE is enabled
 
     def text(self, raw: bytes) -> str:
         """A search string in the client's charset."""
+        if self.refused is not None:
+            raise self.refused
         try:
             return raw.decode(self.codec)
         except UnicodeDecodeError:
@@ -59,6 +66,24 @@ class Program:
 
 
 KeyParser = Callable[[Cursor, Program, str], Key]
+
+
+def keys_in(charset_name: bytes, cursor: Cursor) -> tuple[Key, bool, UserError | None]:
+    """The keys up to the end, whether MODSEQ is among them, and what is wrong with the charset.
+
+    An unknown charset is a failed search, no syntax error, and only after what is wrong with the keys before
+    the first text.
+    """
+    program = Program()
+    found = charset.lookup(charset_name) if charset_name else program.codec
+    if found is None:
+        program.refused = UserError(Code.BADCHARSET, "Unknown charset")
+    else:
+        program.codec = found
+    try:
+        return parse_keys(cursor, program), program.modseq, program.refused
+    except UserError as exc:
+        return All(), program.modseq, exc
 
 
 def parse_keys(cursor: Cursor, program: Program, depth: int = 0) -> Key:
@@ -144,10 +169,10 @@ def _date(field: DateField, op: DateOp) -> KeyParser:
     return parser
 
 
-def _number(make: Callable[[int], Key], what: str, low: int = 0) -> KeyParser:
+def _number(make: Callable[[int], Key], what: str, low: int, high: int) -> KeyParser:
     def parser(cursor: Cursor, _program: Program, name: str) -> Key:
         text = _parameter(cursor, name)
-        if not text.isdigit() or len(text) > 19 or not low <= int(text) <= MAX_SIZE:
+        if not text.isdigit() or len(text) > MAX_DIGITS or not low <= int(text) <= high:
             raise BadSyntax(f"Invalid search {what} parameter")
         return make(int(text))
 
@@ -189,20 +214,37 @@ def _uid(cursor: Cursor, _program: Program, name: str) -> Key:
     return UidIn(numbers)
 
 
+def _real_uid(cursor: Cursor, _program: Program, name: str) -> Key:
+    """No mailbox shows those of others, so they are the UIDs; `*` is a number like others, as in Dovecot."""
+    numbers = parse_seqset(_parameter(cursor, name))
+    if numbers is None:
+        raise BadSyntax("Invalid X-REAL-UID messageset")
+    return UidIn(SeqSet(numbers.ranges))
+
+
+def _mailbox(cursor: Cursor, _program: Program, name: str) -> Key:
+    try:
+        return MailboxIs(mutf7.decode(_parameter(cursor, name)))
+    except mutf7.BadMutf7:
+        raise BadSyntax("X-MAILBOX name not mUTF-7") from None
+
+
 def _modseq(cursor: Cursor, program: Program, name: str) -> Key:
     """`MODSEQ [entry-name entry-type] n`; all entries of a message share one modseq here. RFC 7162 3.1.5."""
     value = _parameter(cursor, name)
-    if not value.isdigit():
-        if not value.startswith(b"/flags/"):
-            raise BadSyntax("Invalid MODSEQ value")
+    entry = value.lower()
+    if entry.startswith(b"/flags/"):
+        if entry.startswith(b"/flags/\\") and entry[7:].decode("latin-1") not in FLAG_BY_NAME:
+            raise BadSyntax("Invalid MODSEQ system flag")
         kind = _parameter(cursor, name).lower()
         if kind not in (b"all", b"priv", b"shared"):
             raise BadSyntax("Invalid MODSEQ type")
         value = _parameter(cursor, name)
-    if not value.isdigit() or len(value) > 19 or int(value) > MAX_SIZE:
+    modseq = parse_modseq(Atom(value))
+    if modseq is None:
         raise BadSyntax("Invalid MODSEQ value")
     program.modseq = True
-    return ModSeqSince(ModSeq(int(value)))
+    return ModSeqSince(modseq)
 
 
 def _objectid(cursor: Cursor, name: str) -> bytes:
@@ -235,11 +277,11 @@ KEYS: Final[dict[bytes, KeyParser]] = {
     b"FROM": _field("From"),
     b"HEADER": _header,
     b"KEYWORD": _keyword,
-    b"LARGER": _number(Larger, "size"),
+    b"LARGER": _number(Larger, "size", 0, MAX_SIZE),
     b"MODSEQ": _modseq,
     b"NEW": _plain(And((Recent(), Not(HasFlag(Flag.SEEN))))),
     b"OLD": _plain(Not(Recent())),
-    b"OLDER": _number(lambda seconds: Age(seconds, younger=False), "interval", 1),
+    b"OLDER": _number(lambda seconds: Age(seconds, younger=False), "interval", 1, MAX_INTERVAL),
     b"ON": _date(DateField.RECEIVED, DateOp.ON),
     b"RECENT": _plain(Recent()),
     b"SAVEDATESUPPORTED": _plain(All()),
@@ -251,7 +293,7 @@ KEYS: Final[dict[bytes, KeyParser]] = {
     b"SENTON": _date(DateField.SENT, DateOp.ON),
     b"SENTSINCE": _date(DateField.SENT, DateOp.SINCE),
     b"SINCE": _date(DateField.RECEIVED, DateOp.SINCE),
-    b"SMALLER": _number(Smaller, "size"),
+    b"SMALLER": _number(Smaller, "size", 0, MAX_SIZE),
     b"SUBJECT": _field("Subject"),
     b"TEXT": _contains(Where.TEXT),
     b"THREADID": lambda cursor, _program, name: ThreadId(_objectid(cursor, name)),
@@ -264,29 +306,38 @@ KEYS: Final[dict[bytes, KeyParser]] = {
     b"UNKEYWORD": _unkeyword,
     b"UNSEEN": _no_flag(Flag.SEEN),
     b"X-GUID": lambda cursor, _program, name: Guid(_parameter(cursor, name).decode("latin-1")),
-    b"X-MAILBOX": lambda cursor, program, name: MailboxIs(program.text(_parameter(cursor, name))),
+    b"X-MAILBOX": _mailbox,
+    b"X-REAL-UID": _real_uid,
     b"X-SAVEDBEFORE": _date(DateField.SAVED, DateOp.BEFORE),
     b"X-SAVEDON": _date(DateField.SAVED, DateOp.ON),
     b"X-SAVEDSINCE": _date(DateField.SAVED, DateOp.SINCE),
-    b"YOUNGER": _number(lambda seconds: Age(seconds, younger=True), "interval", 1),
+    b"YOUNGER": _number(lambda seconds: Age(seconds, younger=True), "interval", 1, MAX_INTERVAL),
 }
 
 
-def resolve_seqs(key: Key, exists: int, saved: SeqSet = EMPTY) -> Key:
-    """The same tree with sequence sets cut to the mailbox; numbers beyond it match nothing here.
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What a search program does not know: how many messages there are, what `$` stands for (UIDs)."""
 
-    `saved`: the UIDs that `$` stands for.
-    """
+    exists: int
+    saved: SeqSet = EMPTY
+    separator: str = "."
+
+
+def resolve(key: Key, selected: Selected) -> Key:
+    """The same tree for a mailbox: numbers beyond it match nothing here."""
     if isinstance(key, SeqIn):
-        return SeqIn(_clip(key.seqs, exists))
+        return SeqIn(_clip(key.seqs, selected.exists))
     if isinstance(key, UidIn) and key.uids is SAVED:
-        return UidIn(saved)
+        return UidIn(selected.saved)
+    if isinstance(key, MailboxIs):
+        return MailboxIs(key.pattern, selected.separator)
     if isinstance(key, Not):
-        return Not(resolve_seqs(key.key, exists, saved))
+        return Not(resolve(key.key, selected))
     if isinstance(key, And):
-        return And(tuple(resolve_seqs(inner, exists, saved) for inner in key.keys))
+        return And(tuple(resolve(inner, selected) for inner in key.keys))
     if isinstance(key, Or):
-        return Or(resolve_seqs(key.left, exists, saved), resolve_seqs(key.right, exists, saved))
+        return Or(resolve(key.left, selected), resolve(key.right, selected))
     return key
 
 

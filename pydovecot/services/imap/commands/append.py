@@ -15,7 +15,7 @@ from pydovecot.proto.imap.parser import LITERAL8_REFUSED, LiteralStart
 from pydovecot.proto.imap.syntax import MISSING_ARGUMENTS, Arg, BadSyntax, Literal
 from pydovecot.proto.imap.tokens import arguments
 from pydovecot.services.imap.commands.list import normalized
-from pydovecot.services.imap.dates import parse_date_time
+from pydovecot.services.imap.dates import NO_SUCH_TIME, parse_date_time
 from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Need, no, ok
 from pydovecot.services.imap.session import Session
@@ -58,6 +58,8 @@ def read_head(cursor: Cursor) -> Head:
         received = parse_date_time(cursor.string())
         if received is None:
             raise BadSyntax("Invalid internal date")
+        if received == NO_SUCH_TIME:
+            received = None
     if cursor.more():
         raise BadSyntax("Invalid arguments")
     return Head(wanted, received)

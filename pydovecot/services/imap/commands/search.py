@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydovecot.mime import charset
-from pydovecot.model.errors import Code, UserError
+from pydovecot.model.errors import UserError
 from pydovecot.model.numbers import Seq
-from pydovecot.model.search import All, Key
+from pydovecot.model.search import Key
 from pydovecot.model.seqset import EMPTY
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, Atom
 from pydovecot.services.imap.esearch import ALL_OF_THEM, Returns, answer, find, highest_modseq, parse_returns
 from pydovecot.services.imap.reply import Conversation, ok
-from pydovecot.services.imap.search_keys import Program, parse_keys
+from pydovecot.services.imap.search_keys import keys_in
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 
@@ -39,27 +38,16 @@ def parse_uid(cursor: Cursor) -> Args:
 
 def _parse(cursor: Cursor, *, uid: bool) -> Args:
     returns = parse_returns(cursor)
-    program = Program()
-    try:
-        if _is_word(cursor.peek(), b"CHARSET"):
-            cursor.next()
-            program.codec = codec(cursor.astring("Invalid charset argument", "Invalid charset argument"))
-    except UserError as exc:
-        return Args(All(), returns, False, uid, cursor.tag, exc)
-    key = parse_keys(cursor, program)
-    return Args(key, returns, program.modseq, uid, cursor.tag)
+    name = b""
+    if _is_word(cursor.peek(), b"CHARSET"):
+        cursor.next()
+        name = cursor.astring("Invalid charset argument", "Invalid charset argument")
+    key, modseq, refused = keys_in(name, cursor)
+    return Args(key, returns, modseq, uid, cursor.tag, refused)
 
 
 def _is_word(arg: Arg | None, word: bytes) -> bool:
     return isinstance(arg, Atom) and arg.upper() == word
-
-
-def codec(name: bytes) -> str:
-    """Python's codec of a charset name."""
-    found = charset.lookup(name)
-    if found is None:
-        raise UserError(Code.BADCHARSET, "Unknown charset")
-    return found
 
 
 def run(session: Session, args: Args) -> Conversation:

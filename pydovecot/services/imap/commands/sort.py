@@ -11,10 +11,9 @@ from pydovecot.model.seqset import EMPTY
 from pydovecot.model.sort import SortBy, SortKey
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, BadSyntax
-from pydovecot.services.imap.commands.search import codec
 from pydovecot.services.imap.esearch import Returns, answer, find, highest_modseq, parse_returns
 from pydovecot.services.imap.reply import Conversation, ok
-from pydovecot.services.imap.search_keys import Program, parse_keys
+from pydovecot.services.imap.search_keys import keys_in
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 
@@ -48,17 +47,6 @@ def _parse(cursor: Cursor, *, uid: bool) -> Args:
     name = cursor.astring("Invalid charset argument", "Invalid charset argument")
     key, modseq, refused = keys_in(name, cursor)
     return Args(order, key, returns, modseq, uid, cursor.tag, refused)
-
-
-def keys_in(charset: bytes, cursor: Cursor) -> tuple[Key, bool, UserError | None]:
-    """The search keys, whether MODSEQ is among them, and what is wrong with the charset: keys come first."""
-    program = Program()
-    refused: UserError | None = None
-    try:
-        program.codec = codec(charset)
-    except UserError as exc:
-        program.codec, refused = "latin-1", exc
-    return parse_keys(cursor, program), program.modseq, refused
 
 
 def _order(args: Sequence[Arg]) -> tuple[SortBy, ...]:

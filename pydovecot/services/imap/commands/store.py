@@ -10,7 +10,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor, parse_modseq
 from pydovecot.proto.imap.syntax import Arg, BadSyntax
 from pydovecot.services.imap.flags import check_keywords, parse_flags
-from pydovecot.services.imap.reply import Conversation, Tagged, ok
+from pydovecot.services.imap.reply import Conversation, Tagged, no, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync, tell_modseqs, uids_of
 from pydovecot.storage.api import StoreResult
@@ -70,6 +70,8 @@ def run(session: Session, args: Args) -> Conversation:
         yield from session.enable_condstore()
     seqs = session.resolve(args.messages, uid=args.uid)
     if view.readonly:
+        if args.unchanged_since is not None:
+            return no("CONDSTORE failed: Mailbox is read-only")
         return ok("Store ignored with read-only mailbox")
     done = StoreResult(SeqSet())
     if seqs:

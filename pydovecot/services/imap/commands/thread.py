@@ -7,9 +7,9 @@ from pydovecot.model.search import Key
 from pydovecot.model.sort import ThreadKind
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import BadSyntax
-from pydovecot.services.imap.commands.sort import keys_in
 from pydovecot.services.imap.esearch import find
 from pydovecot.services.imap.reply import Conversation, ok
+from pydovecot.services.imap.search_keys import keys_in
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 

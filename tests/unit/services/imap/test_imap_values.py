@@ -1,6 +1,7 @@
 """Dates, items, search programs: pure functions of the imap service."""
 
 import time
+from datetime import date
 
 import pytest
 
@@ -11,9 +12,9 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.imap.tokens import arguments
-from pydovecot.services.imap.dates import DateFormatter, parse_date, parse_date_time
+from pydovecot.services.imap.dates import NO_SUCH_TIME, DateFormatter, parse_date, parse_date_time
 from pydovecot.services.imap.fetch_items import ContentItem, parse_items
-from pydovecot.services.imap.search_keys import KEYS, Program, parse_keys, resolve_seqs
+from pydovecot.services.imap.search_keys import KEYS, Program, Selected, parse_keys, resolve
 
 
 def test_internaldate() -> None:
@@ -49,13 +50,17 @@ def test_internaldate_in_other_zones(monkeypatch: pytest.MonkeyPatch) -> None:
         (b" 1-Jan-2024 10:00:00 +0000", 1704103200),
         (b"1-jan-2024 11:30:00 +0130", 1704103200),
         (b"31-Dec-2023 22:30:00 -1130", 1704103200),
-        (b"32-Jan-2024 00:00:00 +0000", 1706745600),
+        (b"01-Jan-2024 23:59:60 +0000", 1704153599),
+        (b"01-Jan-2024 10:00:00 +2460", 1704013200),
+        (b"32-Jan-2024 00:00:00 +0000", NO_SUCH_TIME),
+        (b"31-Apr-2024 00:00:00 +0000", NO_SUCH_TIME),
+        (b"00-Apr-2024 00:00:00 +0000", NO_SUCH_TIME),
+        (b"01-Jan-2024 24:00:00 +0000", NO_SUCH_TIME),
+        (b"01-Jan-2024 10:60:00 +0000", NO_SUCH_TIME),
+        (b"01-Jan-0000 10:00:00 +0000", -(2**31)),
         (b"01-Jan-2024", None),
         (b"01-Foo-2024 10:00:00 +0000", None),
-        (b"01-Jan-2024 24:00:00 +0000", None),
-        (b"01-Jan-2024 10:60:00 +0000", None),
         (b"01-Jan-2024 10:00:00", None),
-        (b"01-Jan-0000 10:00:00 +0000", None),
         (b"", None),
     ],
 )
@@ -67,7 +72,8 @@ def test_dates() -> None:
     day = parse_date(b"1-Feb-2024")
     assert day is not None and day.isoformat() == "2024-02-01"
     assert parse_date(b"1-Feb-24") is None
-    assert parse_date(b"99-Dec-9999") is None
+    assert parse_date(b"99-Dec-2024") == parse_date(b"30-Feb-2024") == date.max
+    assert parse_date(b"1-Jan-0000") == date.min
 
 
 def items(text: bytes) -> list[object]:
@@ -145,11 +151,11 @@ def test_sequence_numbers_beyond_the_mailbox_match_nothing(
 ) -> None:
     key = parse_keys(Cursor(arguments(text)), Program())
     assert isinstance(key, SeqIn)
-    resolved = resolve_seqs(Not(Or(key, And((key, key)))), 3)
+    resolved = resolve(Not(Or(key, And((key, key)))), Selected(3))
     assert isinstance(resolved, Not) and isinstance(resolved.key, Or)
     assert isinstance(resolved.key.left, SeqIn)
     assert resolved.key.left.seqs.ranges == expected
-    assert resolve_seqs(SeqIn(SeqSet.from_ranges([(1, 0xFFFFFFFF)])), 0) == SeqIn(SeqSet())
+    assert resolve(SeqIn(SeqSet.from_ranges([(1, 0xFFFFFFFF)])), Selected(0)) == SeqIn(SeqSet())
 
 
 def test_charset_of_the_strings() -> None:
