@@ -86,8 +86,13 @@ class _Builder:
 def build(messages: Iterable[tuple[int, Sequence[int]]], highest: int) -> Forest:
     """Join messages in their order; numbers are 1..highest."""
     builder = _Builder(highest)
+    parent, owner = builder.parent, builder.owner
     for place, numbers in messages:
-        builder.add(place, numbers)
+        own = numbers[0]
+        if len(numbers) == 1 and owner[own] < 0 and not parent[own]:
+            owner[own] = place  # most messages are this simple
+        else:
+            builder.add(place, numbers)
     return Forest(builder.parent, builder.owner)
 
 
@@ -96,7 +101,7 @@ class Threads:
 
     def __init__(self, forest: Forest, dates: Sequence[int]) -> None:
         self.owner = forest.owner
-        self._dates = dates
+        self.dates = dates  # by place
         self.children: dict[int, list[int]] = {}
         self.roots: list[int] = []  # nodes with a message
         self.empty_roots: list[int] = []
@@ -120,20 +125,13 @@ class Threads:
                 children[above] = [node]
         self.empty_roots = [node for node in sorted(children) if owner[node] < 0]
 
-    def date(self, node: int) -> int:
-        """When the node's message was sent."""
-        return self._dates[self.owner[node]]
-
-    def order(self, node: int) -> tuple[int, int]:
-        """What nodes of one parent are sorted by."""
-        place = self.owner[node]
-        return self._dates[place], place
-
     def sort_children(self, node: int) -> list[int]:
-        """The children in order; they stay so."""
+        """The children in order of their dates, equal ones of their places; they stay so."""
         found = self.children[node]
         if len(found) > 1:
-            found.sort(key=self.order)
+            owner, dates = self.owner, self.dates
+            found.sort(key=owner.__getitem__)
+            found.sort(key=lambda child: dates[owner[child]])
         return found
 
 

@@ -32,9 +32,9 @@ class Links:
         """The highest number in use."""
         return len(self.hashes)
 
-    def of(self, places: Sequence[int]) -> Iterator[tuple[int, "array[int]"]]:
+    def of(self, places: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
         """(place, its numbers) for some places."""
-        ends, numbers = self.ends, self.numbers
+        ends, numbers = self.ends.tolist(), self.numbers.tolist()
         if len(places) == len(ends):
             start = 0
             for place, end in enumerate(ends):

@@ -1,93 +1,106 @@
-"""THREAD=REFERENCES and THREAD=REFS: which trees there are, in which order. RFC 5256 REFERENCES (2)-(6)."""
+"""THREAD=REFERENCES and THREAD=REFS: which trees there are, in which order. RFC 5256 REFERENCES (2)-(6).
+
+An empty root stands for a message that is not there: it is sorted by its first child, and has that subject.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydovecot.storage.ordering.forest import Forest, Threads
 
 
-@dataclass(slots=True)
-class _Root:
-    """`empty`: it stands for a message that is not there, and has children."""
-
-    node: int
-    empty: bool = False
-    order: tuple[int, int] = (0, 0)
-    subject: int = 0  # rank of the base subject, 0: empty or none
-    is_reply: bool = False
-    merge_into: "_Root | None" = None
-    gone: bool = False
-
-
 def references(threads: Threads, subjects: Sequence[int]) -> list[int]:
     """Roots in order, those with the same base subject joined. `subjects` by place, as Values.subjects."""
-    roots = [_Root(node) for node in threads.roots]
-    roots += [_Root(node, empty=True) for node in threads.empty_roots]
-    roots = _sorted(threads, roots)
-    _gather(threads, roots, subjects)
-    if any([root.merge_into is not None for root in roots]):
-        next_node = len(threads.owner)
-        for root in list(roots):
-            if root.merge_into is not None and not root.gone:
-                _merge(threads, roots, root, next_node + len(roots))
-        roots = _sorted(threads, [root for root in roots if not root.gone])
-    return [root.node for root in roots]
+    return _Joining(threads, subjects).roots()
 
 
-def _sorted(threads: Threads, roots: list[_Root]) -> list[_Root]:
-    """(3), (4): an empty root with one child gives way to it; order by date."""
-    for root in roots:
-        if root.empty:
-            children = threads.sort_children(root.node)
-            root.order = threads.order(children[0])
+class _Joining:
+    def __init__(self, threads: Threads, subjects: Sequence[int]) -> None:
+        self._threads, self._subjects = threads, subjects
+        self._place = threads.owner.copy()  # of the message that a node, or an empty root, is sorted by
+        self._into: dict[int, int] = {}  # root: the one that it is to be joined with
+        self._gone: set[int] = set()
+        self._empty: set[int] = set()
+
+    def roots(self) -> list[int]:
+        """Do all steps."""
+        threads = self._threads
+        roots = self._sorted([*threads.roots, *threads.empty_roots], len(threads.roots))
+        self._gather(roots)
+        if not self._into:
+            return roots
+        whole = list(roots)
+        for root in roots:
+            if root in self._into and root not in self._gone:
+                self._merge(whole, root)
+        left = [root for root in whole if root not in self._gone]
+        left.sort(key=self._is_empty)
+        return self._sorted(left, len(left) - sum(map(self._is_empty, left)))
+
+    def _is_empty(self, root: int) -> bool:
+        return root in self._empty
+
+    def _sorted(self, roots: list[int], full: int) -> list[int]:
+        """(3), (4): an empty root (these stand last) with one child gives way to it; order by date."""
+        threads, place = self._threads, self._place
+        for at in range(full, len(roots)):
+            root = roots[at]
+            children = threads.sort_children(root)
             if len(children) == 1:
-                root.node, root.empty = children[0], False
+                roots[at] = children[0]
+                self._empty.discard(root)
+            else:
+                place[root] = threads.owner[children[0]]
+                self._empty.add(root)
+        dates = threads.dates
+        roots.sort(key=place.__getitem__)
+        roots.sort(key=lambda root: dates[place[root]])
+        return roots
+
+    def _gather(self, roots: Sequence[int]) -> None:
+        """(5)(B): find the root that stands for each base subject."""
+        subjects, place, empty, into = self._subjects, self._place, self._empty, self._into
+        table: dict[int, int] = {}
+        for root in roots:
+            packed = subjects[place[root]]
+            if packed < 2:
+                continue
+            first = table.setdefault(packed >> 1, root)
+            if first == root:
+                continue
+            is_better = subjects[place[first]] & 1 and not packed & 1
+            if first not in empty and (root in empty or is_better):
+                into[first] = root
+                table[packed >> 1] = root
+            else:
+                into[root] = first
+
+    def _merge(self, roots: list[int], root: int) -> None:
+        """(5)(C)."""
+        children, empty, place = self._threads.children, self._empty, self._place
+        into = root
+        while into in self._into:
+            into = self._into[into]
+        self._gone.add(root)
+        if root in empty:
+            children[into].extend(children.pop(root))
+        elif into in empty or (self._is_reply(root) and not self._is_reply(into)):
+            children.setdefault(into, []).append(root)
         else:
-            root.order = threads.order(root.node)
-    roots.sort(key=lambda root: root.order)
-    return roots
+            both = len(place)
+            place.append(-1)
+            empty.add(both)
+            roots.append(both)
+            children[both] = [into, root]
+            self._gone.add(into)
+            self._into[into] = both
 
-
-def _gather(threads: Threads, roots: Sequence[_Root], subjects: Sequence[int]) -> None:
-    """(5)(B): find the root that stands for each base subject."""
-    table: dict[int, _Root] = {}
-    for root in roots:
-        node = threads.children[root.node][0] if root.empty else root.node
-        packed = subjects[threads.owner[node]]
-        if packed < 2:
-            continue
-        root.subject, root.is_reply = packed >> 1, bool(packed & 1)
-        first = table.setdefault(root.subject, root)
-        if first is root:
-            continue
-        if not first.empty and (root.empty or (first.is_reply and not root.is_reply)):
-            first.merge_into = root
-            table[root.subject] = root
-        else:
-            root.merge_into = first
-
-
-def _merge(threads: Threads, roots: list[_Root], root: _Root, new_node: int) -> None:
-    """(5)(C)."""
-    into = root
-    while into.merge_into is not None:
-        into = into.merge_into
-    children = threads.children
-    root.gone = True
-    if root.empty:
-        children[into.node].extend(children.pop(root.node))
-    elif into.empty or (root.is_reply and not into.is_reply):
-        children.setdefault(into.node, []).append(root.node)
-    else:
-        into.gone = True
-        into.merge_into = _Root(new_node, empty=True)
-        children[new_node] = [into.node, root.node]
-        roots.append(into.merge_into)
+    def _is_reply(self, root: int) -> int:
+        return self._subjects[self._place[root]] & 1
 
 
 def refs(threads: Threads, forest: Forest) -> list[int]:
     """Roots in the order of the latest message below each."""
-    parent, owner = forest.parent, forest.owner
+    parent, owner, dates = forest.parent, forest.owner, threads.dates
     latest = dict.fromkeys(threads.roots, 0)
     latest.update(dict.fromkeys(threads.empty_roots, 0))
     root_of = list(range(len(parent)))
@@ -102,9 +115,11 @@ def refs(threads: Threads, forest: Forest) -> list[int]:
         root = root_of[at]
         for passed in path:
             root_of[passed] = root
-        date = threads.date(node)
+        date = dates[owner[node]]
         if date > latest[root]:
             latest[root] = date
-
-    # An empty root has no number: it stands before others of the same date.
-    return sorted(sorted(latest), key=lambda node: (latest[node], owner[node] if owner[node] >= 0 else -1))
+    # An empty root has no number (owner -1): it stands before others of the same date.
+    found = sorted(latest)
+    found.sort(key=owner.__getitem__)
+    found.sort(key=latest.__getitem__)
+    return found

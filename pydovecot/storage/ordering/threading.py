@@ -1,6 +1,9 @@
 """THREAD: the thread lists that the wire shows. RFC 5256 4."""
 
+from array import array
 from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final
 
 from pydovecot.model.numbers import Seq
 from pydovecot.model.sort import SortBy, SortKey, ThreadKind
@@ -11,22 +14,27 @@ from pydovecot.storage.ordering.shelf import Shelf
 from pydovecot.storage.ordering.sorting import sort_places
 from pydovecot.storage.ordering.values import Values
 
+_DIGEST_BYTES: Final = 16
+
 
 def thread_list(view: View, shelf: Shelf, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
-    """The threads of `seqs` (ascending) by UIDs or sequence numbers. That of all messages is kept."""
+    """The threads of `seqs` (ascending) by UIDs or sequence numbers.
+
+    The answers for all messages and for the last choice of some of them are kept.
+    """
     values = Values(view, shelf)
     whole = len(seqs) == len(values.uids)
-    name = f"{kind.value} {'uid' if uid else 'seq'}"
-    if whole and (known := values.kept(name)) is not None:
-        return known
+    name = f"{kind.value} {'uid' if uid else 'seq'} {'all' if whole else 'some'}"
+    chosen = b"" if whole else blake2b(array("I", seqs).tobytes(), digest_size=_DIGEST_BYTES).digest()
+    if (known := values.kept(name)) is not None and known.startswith(chosen):
+        return known[len(chosen) :]
     numbers: Sequence[int] = values.uids if uid else range(1, len(values.uids) + 1)
     places = [seq - 1 for seq in seqs]
     if kind is ThreadKind.ORDEREDSUBJECT:
         answer = _ordered_subject(values, places, numbers)
     else:
         answer = _by_references(values, places, numbers, kind)
-    if whole:
-        values.keep(name, answer, uids=False)
+    values.keep(name, chosen + answer, uids=False)
     return answer
 
 
@@ -59,7 +67,8 @@ def written(threads: Threads, roots: Sequence[int], numbers: Sequence[int]) -> b
                 continue
             node = abs(item)
             place = owner[node] if node < count else -1
-            if node not in children:
+            below = children.get(node)
+            if below is None:
                 out.append(f"({numbers[place]})" if item > 0 else str(numbers[place]))
                 continue
             if item > 0:
@@ -67,11 +76,10 @@ def written(threads: Threads, roots: Sequence[int], numbers: Sequence[int]) -> b
                 stack.append(0)
             if place >= 0:
                 out.append(f"{numbers[place]} ")
-            below = threads.sort_children(node)
             if len(below) == 1:
                 stack.append(-below[0])
             else:
-                stack.extend(reversed(below))
+                stack.extend(reversed(threads.sort_children(node)))
     return "".join(out).encode()
 
 
