@@ -12,7 +12,7 @@ TypeFilter = Callable[[str], bool]
 
 
 def type_filter(patterns: Sequence[str]) -> TypeFilter:
-    """A filter from patterns with `*` and `?`, those with `!` excluding: the last one that matches decides."""
+    """A filter by patterns with `*` and `?`, those with `!` excluding: the last one that matches decides."""
     compiled = [
         (re.compile(translate(pattern.removeprefix("!").replace("[", "[[]").lower())), pattern[:1] != "!")
         for pattern in patterns

@@ -138,6 +138,16 @@ class Session:
 
         A name that is not normalized, which only others can have made, is that mailbox if there is one.
         """
+        name = self.new_mailbox_name(wire)
+        if self.workaround("tb-extra-mailbox-sep") and len(name) > 1:
+            spaces = [space for space in self.store.namespaces if name.startswith(space.prefix)]
+            if spaces:
+                name = name.removesuffix(max(spaces, key=lambda space: len(space.prefix)).separator)
+                return "INBOX" if name.upper() == "INBOX" else name
+        return name
+
+    def new_mailbox_name(self, wire: bytes) -> str:
+        """As `mailbox_name`, for CREATE: a separator at its end means something."""
         if not self.rev2:
             return mailboxes.decode(wire)
         name = mailboxes.decode_utf8(wire)

@@ -7,11 +7,12 @@ from pydovecot.services.imap.reply import Conversation, ok
 from pydovecot.services.imap.session import Session
 
 
-def parse(cursor: Cursor) -> str:
-    return cursor.mailbox()
+def parse(cursor: Cursor) -> bytes:
+    return cursor.required()
 
 
-def run(session: Session, name: str) -> Conversation:
+def run(session: Session, wire: bytes) -> Conversation:
+    name = session.new_mailbox_name(wire)
     guid = session.store.create(name)
     yield from normalized(session, name)
     return ok("Create completed", b"MAILBOXID (%b)" % mailboxes.object_id(guid) if guid else b"")
