@@ -32,6 +32,8 @@ def long_name(exc: OSError) -> Exception:
         return UserError(Code.NOPERM, "Permission denied")
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(Code.OVERQUOTA, "Not enough disk space")
+    if exc.errno == errno.ENOENT:
+        return UserError(Code.NONEXISTENT, "Mailbox was deleted")  # by another session, meanwhile
     return InternalError(f"{exc.filename}: {exc.strerror}")
 
 
