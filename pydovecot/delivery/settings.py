@@ -12,6 +12,7 @@ class DeliverySettings(Settings):
     lda_mailbox_autosubscribe = boolean("no", doc="Subscribe to a mailbox that a delivery made.")
     lda_original_recipient_header = string("", doc="Header field that has the original recipient.")
     quota_full_tempfail = boolean("no", doc="A full mailbox is a temporary failure; the MTA tries again.")
-    postmaster_address = string("postmaster@%d", doc="Whose name rejections are sent in.")
-    hostname = string("", doc="This host's name in Received and Message-ID; empty: ask the system.")
+    postmaster_address = strvar(
+        "postmaster@%{if;%d;ne;;%d;%{hostname}}", doc="Whose name rejections are sent in."
+    )
     mail_temp_dir = string("/tmp", doc="Where large messages wait while they arrive.")

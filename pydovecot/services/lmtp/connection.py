@@ -32,10 +32,11 @@ class LmtpConnection:
         event: Event,
         *,
         hostname: str,
+        welcome: str = "Dovecot ready.",
         tls_offered: bool = False,
     ) -> None:
         self.client, self.backend, self.settings, self.event = client, backend, settings, event
-        self.hostname, self.tls_offered = hostname, tls_offered
+        self.hostname, self.welcome, self.tls_offered = hostname, welcome, tls_offered
         self.transaction: Transaction | None = None
         self.transactions = 0
         self.closed = False
@@ -47,7 +48,7 @@ class LmtpConnection:
 
     def greeting(self) -> bytes:
         """The first line."""
-        return f"220 {self.hostname} {self.settings.login_greeting}\r\n".encode()
+        return f"220 {self.hostname} {self.welcome}\r\n".encode()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take in what the client sent; replies to all of it."""

@@ -24,6 +24,7 @@ from pydovecot.services.lmtp.transaction import Client, LookupFailed, NoSuchUser
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import SavedContent
 from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.settings import MailSettings
 from pydovecot.storage.user import StorageUser
 
 SERVICE: Final = "lmtp"
@@ -187,4 +188,4 @@ class LocalDelivery:
 
 def hostname_of(view: SettingsView) -> str:
     """The `hostname` setting, or the system's name."""
-    return view.get(DeliverySettings).hostname or os.uname().nodename
+    return view.get(MailSettings).hostname or os.uname().nodename

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 
 from pydovecot.ipc.auth_master import AuthMaster
 from pydovecot.login import peer
-from pydovecot.login.settings import SslSettings
+from pydovecot.login.settings import LoginSettings, SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.net.tls import Need, TlsClosed, TlsStream
 from pydovecot.runtime.context import Accepted, Context
@@ -37,7 +37,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client until it is gone."""
     with accepted.sock as sock:
         view = context.settings_for(local_ip=accepted.local_ip, remote_ip=accepted.remote_ip)
-        client = _client(context, accepted, view.get(LmtpSettings))
+        client = _client(context, accepted, view.get(LoginSettings))
         pid = os.getpid()
         context.set_log_prefix(f"lmtp({pid}): ")
         shown = accepted.remote_ip or "local"
@@ -54,7 +54,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
         tls = contexts.get(view.get(SslSettings))
         connection = LmtpConnection(
             client, backend, view.get(LmtpSettings), context.event,
-            hostname=hostname, tls_offered=tls is not None,
+            hostname=hostname, welcome=view.get(LoginSettings).login_greeting, tls_offered=tls is not None,
         )  # fmt: skip
         sock.setblocking(False)
         stream = _Stream(context, connection, sock)
@@ -71,7 +71,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
             stream.end()
 
 
-def _client(context: Context, accepted: Accepted, settings: LmtpSettings) -> Client:
+def _client(context: Context, accepted: Accepted, settings: LoginSettings) -> Client:
     trusted = False
     if accepted.remote_ip:
         trusted, broken = peer.in_networks(accepted.remote_ip, settings.login_trusted_networks)

@@ -1,13 +1,11 @@
 """Settings that only lmtp reads."""
 
-from pydovecot.settings.declare import Settings, boolean, enum, string, strlist
+from pydovecot.settings.declare import Settings, boolean, enum, strlist
 
 
 class LmtpSettings(Settings):
     """protocol lmtp { }."""
 
-    login_greeting = string("Dovecot ready.", doc="What a client is greeted with.")
-    login_trusted_networks = strlist("", doc="Networks of proxies: their XCLIENT is believed.")
     lmtp_save_to_detail_mailbox = boolean(
         "no", doc="Deliver to the mailbox that the address names: alice+lists goes into lists."
     )

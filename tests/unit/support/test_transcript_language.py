@@ -29,6 +29,7 @@ class Echo:
 
 class OneServer:
     label = "memory"
+    user = "someone"
 
     def __init__(self, *answers: bytes) -> None:
         self.connection = Echo(list(answers))
