@@ -7,34 +7,92 @@ from typing import Final
 
 # Names in mail that Python does not know but others do.
 _ALIASES: Final = {
-    "x-sjis": "cp932",
-    "shift_jis": "cp932",
-    "shift-jis": "cp932",
+    "x-sjis": "shift_jis",
+    "sjis-win": "cp932",
+    "sjis-open": "cp932",
+    "windows-31j": "cp932",
+    "cswindows31j": "cp932",
     "ks_c_5601-1987": "cp949",
     "ks_c_5601": "cp949",
-    "euc-kr": "cp949",
-    "gb2312": "gb18030",
+    "ksc5601": "cp949",
+    "mscp949": "cp949",
+    "korean": "cp949",
+    "mscp1361": "johab",
+    "cn-gb": "gb2312",
+    "csgb2312": "gb2312",
+    "chinesesimp": "gb2312",
+    "windows-936": "gbk",
     "gbk": "gb18030",
     "x-gbk": "gb18030",
-    "x-mac-roman": "mac_roman",
+    "big5": "cp950",
+    "big-5": "cp950",
+    "bigfive": "cp950",
+    "big-five": "cp950",
+    "cn-big5": "cp950",
+    "csbig5": "cp950",
+    "chinesetrad": "cp950",
+    "eucjp-win": "euc_jp",
+    "eucjp-ms": "euc_jp",
+    "csiso2022jp2": "iso2022_jp_2",
+    "x-mac-ce": "mac_latin2",
+    "x-mac-centraleurroman": "mac_latin2",
+    "mac-centraleurope": "mac_latin2",
+    "x-mac-icelandic": "mac_iceland",
+    "x-mac-ukrainian": "mac_cyrillic",
     "macintosh": "mac_roman",
-    "windows-874": "cp874",
-    "iso-8859-8-i": "iso8859_8",
+    "mac": "mac_roman",
+    "ansi": "cp1252",
+    "ms-ansi": "cp1252",
+    "ms-arab": "cp1256",
+    "ms-cyrl": "cp1251",
+    "ms-ee": "cp1250",
+    "ms-greek": "cp1253",
+    "ms-hebr": "cp1255",
+    "ms-turk": "cp1254",
+    "winbaltrim": "cp1257",
+    "iso-8859-1-windows-3.1-latin-1": "cp1252",
+    "latin-9": "iso8859_15",
+    "koi8": "koi8_r",
+    "koi8r": "koi8_r",
+    "koi8u": "koi8_u",
+    "koi8-ru": "koi8_u",
+    "tis620-0": "tis_620",
     "unicode-1-1-utf-7": "utf_7",
-    "cp-850": "cp850",
+    "unicode-2-0-utf-7": "utf_7",
+    "unicode-1-1-utf-8": "utf_8",
+    "unicode": "utf_16",
+    "ucs-2": "utf_16",
+    "ucs-2be": "utf_16_be",
+    "ucs-2le": "utf_16_le",
+    "ucs-4": "utf_32",
+    "iso-10646-ucs-2": "utf_16_be",
+    "utf8mb4": "utf_8",
+    "cp65001": "utf_8",
+    "unknown-8bit": "utf_8",
+    "8bit": "utf_8",
 }
+# How senders write the names of families: hyphens and zeros anywhere, direction or year behind.
+_SPELLINGS: Final = (
+    (re.compile(r"(?:windows|win|cp|ibm|dos|msdos|ms|microsoft-cp|ansi)[-_ ]?0*(\d{3,5})"), r"cp\1"),
+    (re.compile(r"(?:iso)?[-_ ]?8859[-_ ]?(\d\d?)(?:[-_:](?:i|e|\d{4}))?"), r"iso8859_\1"),
+    (re.compile(r"u(?:tf|ft|t)[-_ =]*(7|8|16|32)[-_ ]?(le|be)?"), r"utf_\1_\2"),
+    (re.compile(r"mac[-_ ]?os[-_ ]?(\w+)|mac[-_](\w+)"), r"mac_\1\2"),
+)
+# What senders put into a text that they call by the narrower name. Tried when the narrower one does not do.
+_WIDER: Final = {"shift_jis": "cp932", "gb2312": "gb18030", "euc_kr": "cp949"}
 _UTF8_NAMES: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 # Codecs of Python that no mail means.
 _NOT_CHARSETS: Final = frozenset(
     ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "mbcs", "oem", "utf-8-sig")
 )
-_NAME: Final = re.compile(r"[A-Za-z0-9_.:+()\-]{1,64}")
+_NAME: Final = re.compile(r"[A-Za-z0-9_.:+()=/ \-]{1,64}")
 # Loaded with this module: a process that has become its user may not be able to read Python's files.
 _PRELOADED: Final = """
     ascii latin_1 utf_7 utf_8 utf_16 utf_16_le utf_16_be utf_32 iso8859_1 iso8859_2 iso8859_3 iso8859_4
     iso8859_5 iso8859_6 iso8859_7 iso8859_8 iso8859_9 iso8859_10 iso8859_11 iso8859_13 iso8859_14 iso8859_15
     iso8859_16 cp437 cp850 cp852 cp855 cp857 cp858 cp862 cp866 cp874 cp932 cp949 cp950 cp1250 cp1251 cp1252
-    cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 koi8_r koi8_u mac_roman mac_cyrillic tis_620 big5 big5hkscs
+    cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 koi8_r koi8_u koi8_t kz1048 cp1125 mac_roman
+    mac_cyrillic mac_greek mac_turkish mac_latin2 mac_iceland mac_croatian mac_romanian tis_620 big5 big5hkscs
     gb2312 gbk gb18030 hz euc_jp euc_kr shift_jis shift_jis_2004 iso2022_jp iso2022_jp_1 iso2022_jp_2
     iso2022_jp_3 iso2022_jp_ext iso2022_kr johab
 """
@@ -46,18 +104,32 @@ _REPEATED: Final = re.compile("\ufffd\ufffd+")
 @lru_cache(maxsize=256)
 def lookup(name: bytes) -> str | None:
     """Python's name of a charset; None when it is unknown."""
-    text = name.decode("ascii", "replace").strip().lower()
+    text = name.decode("ascii", "replace").strip(" \t\"';,").lower()
     if text in _UTF8_NAMES:
         return "utf-8"
     if not _NAME.fullmatch(text):
         return None
-    text = _ALIASES.get(text, text)
+    return _codec(_ALIASES.get(text, text)) or _codec(_respelt(text))
+
+
+def _codec(name: str) -> str | None:
+    """Python's own name of a codec for text."""
     try:
-        found = codecs.lookup(text)
+        found = codecs.lookup(name)
         bytes(4).decode(found.name, "replace")  # raises for rot13, base64 …
     except (LookupError, UnicodeError, ValueError):
         return None
     return None if found.name in _NOT_CHARSETS else found.name
+
+
+def _respelt(text: str) -> str:
+    text = re.sub(r"\A(?:x[-_]|_|charset=)", "", text)
+    for pattern, codec in _SPELLINGS:
+        found = pattern.fullmatch(text)
+        if found is not None:
+            text = found.expand(codec).rstrip("_")
+            break
+    return _ALIASES.get(text, text)
 
 
 def find(name: bytes | str) -> str | None:
@@ -72,4 +144,7 @@ def decode(data: bytes, name: str = "utf-8") -> str:
     try:
         return data.decode(name)
     except (UnicodeError, ValueError):
+        wider = _WIDER.get(name)
+        if wider is not None:
+            return decode(data, wider)
         return _REPEATED.sub("\ufffd", data.decode(name, "replace"))

@@ -16,9 +16,10 @@ _INTERESTING: Final = re.compile(
     rb"(?:[ \t]*+|\0[^\n:]*+):(?:[ \t]*+(?=[^\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
 )
 _FIELD: Final = re.compile(rb"\n([^\n:]*):([^\n]*(?:\n[ \t][^\n]*)*)|\n([^\n]*(?:\n[ \t][^\n]*)*)")
-# A line that does not fit into Dovecot's buffer keeps its blanks behind the colon (but for one of several),
-# and has no name when the colon is behind the buffer's end.
+# Dovecot cuts a line that does not fit into its buffer at the last blank in there. When that is behind the
+# colon, the value keeps its blanks (but for one of several). A colon behind the buffer's end makes no name.
 LINE_BUFFER: Final = 8190
+_BLANK: Final = re.compile(rb"[ \t]")
 _LONG_LINE: Final = re.compile(rb"[^\n]{%d}" % LINE_BUFFER)
 # Octets of all values together. What is behind them is dropped, as by Dovecot since CVE-2024-23185.
 MAX_VALUES: Final = 10 << 20
@@ -63,7 +64,8 @@ def _with_long_lines(text: bytes) -> Iterator[tuple[bytes, bytes]]:
             colon = text.index(b":", start)
             if colon - start >= limit:
                 continue
-            value = colon + 1 if value - colon == 2 else min(colon + 2, value)
+            if _BLANK.search(text, value, start + limit) is None:
+                value = colon + 1 if value - colon == 2 else min(colon + 2, value)
         yield name, text[value : found.end()]
 
 

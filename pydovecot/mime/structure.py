@@ -73,7 +73,7 @@ def _read_head(block: bytes, outside: int) -> Head:
     if not seen:
         flags |= RFC822 if outside >= 0 and outside & DIGEST else TEXT
     if boundary is not None:
-        boundary = boundary[:MAX_BOUNDARY] if _has_empty_line(block) else None
+        boundary = boundary[:MAX_BOUNDARY] if has_empty_line(block) else None
     short = sum([len(value) for _, value in content]) <= MAX_CACHED_CONTENT
     return Head(fields, content, flags, boundary, short)
 
@@ -150,7 +150,8 @@ def _open_header(message: bytes, part: Part, end: int, outside: int) -> Head:
     return head
 
 
-def _has_empty_line(block: bytes) -> bool:
+def has_empty_line(block: bytes) -> bool:
+    """True when a header block has its end."""
     return block.endswith((b"\n\n", b"\n\r\n")) or block in (b"\n", b"\r\n")
 
 
@@ -207,7 +208,8 @@ class _Parser:
         best_len = -1
         text = line
         dashes = False
-        if limit - at - 2 <= _LINE_REST:
+        if lf >= 0 and limit - at - 2 <= _LINE_REST:
+            # In the last line, without a line end, a longer boundary is always the better one.
             text = text.removesuffix(b"\r")
             dashes = len(text) > 2 and text.endswith(b"--")
         for index in range(len(self.boundaries) - 1, -1, -1):
@@ -255,7 +257,7 @@ class _Parser:
         if cut is None:
             boundary = _open_header(message, part, end, parent.flags).boundary
             self._push(part, boundary)
-            if message.startswith(b"--", end) and _has_empty_line(message[max(start, end - 3) : end]):
+            if message.startswith(b"--", end) and has_empty_line(message[max(start, end - 3) : end]):
                 cut = self._foreign_boundary(end)
         if cut is None:
             return self._enter(part)

@@ -35,11 +35,12 @@ _HEX: Final = {
 
 
 def parse(value: bytes) -> Encoding:
-    """Read a Content-Transfer-Encoding value; only its first word counts."""
+    """Read a Content-Transfer-Encoding value: a word, behind which only a `;` may follow."""
     scanner = Scanner(value)
     scanner.skip_ws()
     out: list[bytes] = []
-    scanner.take_token(out)
+    if scanner.take_token(out) > 0 and not scanner.peek(b";"):
+        return Encoding.UNKNOWN
     return _KNOWN.get(b"".join(out).lower(), Encoding.UNKNOWN)
 
 

@@ -10,12 +10,15 @@ import random
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from tests.fuzz import run, searching
 from tests.fuzz.mutate import Mutator
 from tests.support.scripts import SCRIPTS
 from tests.support.uglymail import UGLY
+
+MOST_OF_A_KIND = 4  # differences shown of each item
 
 
 def pool() -> list[bytes]:
@@ -36,7 +39,7 @@ def main() -> int:
     args = parser.parse_args()
     low, _, high = args.seeds.partition("-")
     mails = pool()
-    shown: set[str] = set()
+    shown: Counter[str] = Counter()
     started = time.monotonic()
     for seed in range(int(low), int(high or low) + 1):
         if time.monotonic() - started > args.seconds:
@@ -57,8 +60,8 @@ def main() -> int:
         left = args.show
         for message, difference in outcome.found:
             kind = re.sub(rb"\d+", b"n", difference.question).decode("latin-1")
-            if left and kind not in shown:
-                shown.add(kind)
+            if left and shown[kind] < MOST_OF_A_KIND:
+                shown[kind] += 1
                 left -= 1
                 small = run.smallest(message, difference.question)
                 print(f"--- {difference}\n{small[:1500]!r}", flush=True)

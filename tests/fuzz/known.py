@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from pydovecot.mime import binary, structure
+from pydovecot.model.section import Section
 from tests.support.duel import Difference
 
 Test = Callable[[bytes, Difference], bool]
@@ -12,6 +14,10 @@ Test = Callable[[bytes, Difference], bool]
 _FILTERED: Final = re.compile(
     rb"\* \d+ FETCH \(BODY\[[0-9.]*HEADER\.FIELDS[^\]]*\]<\d+> \{1\}\r\n(.)\)", re.DOTALL
 )
+
+_BARE_CR: Final = re.compile(rb"\r(?!\n)")
+_BINARY_SIZE: Final = re.compile(rb"BINARY\.SIZE\[([0-9.]*)\]")
+_NO_BINARY: Final = re.compile(rb"\* \d+ FETCH \(UID \d+\)\r\n.*", re.DOTALL)  # Dovecot did not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,33 @@ def _last_octet(_message: bytes, difference: Difference) -> bool:
     return ours is not None and theirs is not None and (ours[1], theirs[1]) == (b"\n", b"\r")
 
 
+def _binary(message: bytes, difference: Difference) -> bool:
+    if b"BINARY" not in difference.question:
+        return False
+    if _NO_BINARY.fullmatch(difference.theirs) or _BARE_CR.search(message):
+        return True
+    parts = [structure.parse(message)]
+    for part in parts:
+        parts += part.children
+    return not all(structure.has_empty_line(message[part.start : part.body]) for part in parts)
+
+
+def _binary_size(message: bytes, difference: Difference) -> bool:
+    """Our size is that of BINARY, which is compared with Dovecot's on its own."""
+    asked = _BINARY_SIZE.search(difference.question)
+    if asked is None:
+        return False
+    path = tuple(map(int, filter(None, asked[1].split(b"."))))
+    try:
+        size = binary.extract(message, None, Section(path)).size
+    except (binary.UnknownEncodingError, binary.InvalidDataError):
+        return False
+    return b"BINARY.SIZE[%b] %d)" % (asked[1], size) in difference.ours
+
+
 KNOWN: Final = (
+    Known("* BINARY.SIZE is the number of octets", "RFC 3516 4.3", _binary_size),
+    Known("* BINARY of messages in which a header has no empty line", "RFC 3516 4.3", _binary),
     Known("* A partial that begins at the last octet of HEADER.FIELDS", "RFC 3501 6.4.5", _last_octet),
 )
 

@@ -3,32 +3,29 @@
 from collections.abc import Callable, Sequence
 
 AT_ONCE = 48  # candidates that are asked about together
+MOST_ASKED = 150  # batches; what is small enough by then will do
 Differs = Callable[[Sequence[bytes]], list[bool]]
 
 
-def minimise(message: bytes, differs: Differs, rounds: int = 60) -> bytes:
+def minimise(message: bytes, differs: Differs) -> bytes:
     """The smallest message found; `differs` says of each candidate whether the trouble is still there."""
     size = max(1, len(message) // 2)
-    for _ in range(rounds):
-        candidates = _smaller(message, size)
+    at = 0  # where the next stretch to leave out begins
+    left = MOST_ASKED
+    while size and left:
+        if at >= len(message):
+            size //= 2
+            at = 0
+            continue
+        left -= 1
+        starts = range(at, len(message), size)[:AT_ONCE]
+        candidates = [message[:start] + message[start + size :] or b"\n" for start in starts]
+        # Some of those that are not needed one by one are not needed together.
+        candidates.append(message[:at] + message[starts[-1] + size :] or b"\n")
         kept = [one for one, still in zip(candidates, differs(candidates), strict=True) if still]
-        if kept:
-            message = min(kept, key=len)
-            size = min(size, max(1, len(message) // 2))
-        elif size > 1:
-            size = max(1, size // 2)
+        smaller = min(kept, key=len, default=message)
+        if len(smaller) < len(message):
+            message = smaller
         else:
-            break
+            at = starts[-1] + size
     return message
-
-
-def _smaller(message: bytes, size: int) -> list[bytes]:
-    """The message without a stretch of `size` octets, at many places; then without whole lines."""
-    starts = range(0, len(message), size)
-    if len(starts) > AT_ONCE:
-        starts = range(0, len(message), max(size, len(message) // AT_ONCE))
-    found = [message[:at] + message[at + size :] for at in starts]
-    lines = message.splitlines(keepends=True)
-    if 1 < len(lines) <= AT_ONCE:
-        found += [b"".join(lines[:at] + lines[at + 1 :]) for at in range(len(lines))]
-    return [one or b"\n" for one in dict.fromkeys(found) if one != message]

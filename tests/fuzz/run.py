@@ -29,34 +29,37 @@ class Outcome:
 
 
 def fetch_all(messages: Sequence[bytes], outcome: Outcome) -> None:
-    """Every item of every message. Dovecot is started again behind a message that ends it."""
-    left = list(messages)
-    while left:
-        with Duel(left) as duel:
-            number = 0
-            try:
-                for number, message in enumerate(left, 1):
-                    for difference in duel.items(number, mailquestions.items(message)):
-                        outcome.take(message, difference)
-                left = []
-            except DovecotEndedError:
-                outcome.ended.append(left[number - 1])
-                left = left[number:]
-            outcome.answers += duel.answers
+    """Every item of every message."""
+    with Duel(messages) as duel:
+        for number, message in enumerate(messages, 1):
+            for difference in duel.items(number, mailquestions.items(message)):
+                outcome.take(message, difference)
+            for difference in duel.each(number, mailquestions.fallible_items(message)):
+                outcome.take(message, difference)
+        outcome.answers += duel.answers
+        outcome.ended += [messages[number - 1] for number, _ in duel.ended]
     _ask_afresh(outcome)
 
 
 def _ask_afresh(outcome: Outcome) -> None:
-    """Keep the differences that are there when the question is the first that Dovecot hears."""
-    by_item: dict[bytes, list[tuple[bytes, Difference]]] = {}
-    for message, difference in outcome.found:
-        by_item.setdefault(difference.question.partition(b" (")[2][:-1], []).append((message, difference))
-    outcome.found = []
-    for item, pairs in by_item.items():
-        with Duel([message for message, _ in pairs]) as duel:
-            left = list(duel.item_of_all(item))
-        outcome.found += [(pairs[one.number - 1][0], one) for one in left]
-        outcome.by_history += len(pairs) - len(left)
+    count = len(outcome.found)
+    outcome.found = afresh(outcome.found)
+    outcome.by_history += count - len(outcome.found)
+
+
+def afresh(found: Sequence[tuple[bytes, Difference]]) -> list[tuple[bytes, Difference]]:
+    """Those that are there too when the question is Dovecot's first, before it caches anything."""
+    by_item: dict[bytes, list[bytes]] = {}
+    for message, difference in found:
+        by_item.setdefault(difference.question.partition(b" (")[2][:-1], []).append(message)
+    left: list[tuple[bytes, Difference]] = []
+    for item, messages in by_item.items():
+        try:
+            with Duel(messages) as duel:
+                left += [(messages[one.number - 1], one) for one in duel.item_of_all(item)]
+        except DovecotEndedError:
+            continue
+    return left
 
 
 def smallest(message: bytes, question: bytes) -> bytes:

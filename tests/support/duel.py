@@ -16,7 +16,7 @@ from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import NamespaceSettings
 from pydovecot.storage.user import StorageUser
-from tests.support.preauth import PreauthImap
+from tests.support.preauth import DovecotEndedError, PreauthImap
 
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 _TIMING = re.compile(rb" \([^()]* secs\)\.?")
@@ -104,13 +104,17 @@ class Difference:
 
 
 class Duel:
-    """Both servers over the same messages, numbered 1, 2, … `answers` counts what was compared."""
+    """Both servers over the same messages, numbered 1, 2, …
+
+    `answers` counts what was compared; `ended` are the questions that ended Dovecot, which have no answer.
+    """
 
     def __init__(self, messages: Sequence[bytes]) -> None:
         self.count = len(messages)
         self.dovecot = PreauthImap(messages)
         self.ours = OurImap(self.dovecot.root / "Maildir")
         self.answers = 0
+        self.ended: list[tuple[int, bytes]] = []
 
     def close(self) -> None:
         """Stop both."""
@@ -127,17 +131,35 @@ class Duel:
 
     def items(self, number: int, items: Sequence[bytes]) -> Iterator[Difference]:
         """FETCH items of one message: all at once, and one by one where the answers are not equal."""
-        self.answers += len(items)
         if self._same(b"FETCH %d (%b)" % (number, b" ".join(items))):
+            self.answers += len(items)
             return
         for item in items:
             yield from self._one(number, b"FETCH %d (%b)" % (number, item))
 
+    def each(self, number: int, items: Sequence[bytes]) -> Iterator[Difference]:
+        """FETCH items of one message, each in a command of its own: they may fail."""
+        for item in items:
+            yield from self._one(number, b"FETCH %d (%b)" % (number, item))
+
     def _same(self, command: bytes) -> bool:
-        return self.ours.ask(command) == self.dovecot.ask(command)
+        return self.ours.ask(command) == self._theirs(0, command)
+
+    def _theirs(self, number: int, command: bytes) -> list[bytes]:
+        """Dovecot's answer; none when the question ended it."""
+        try:
+            return self.dovecot.ask(command)
+        except DovecotEndedError:
+            if number:
+                self.ended.append((number, command))
+            self.dovecot.restart()
+            return []
 
     def _one(self, number: int, command: bytes) -> Iterator[Difference]:
-        ours, theirs = b"".join(self.ours.ask(command)), b"".join(self.dovecot.ask(command))
+        ours, theirs = b"".join(self.ours.ask(command)), b"".join(self._theirs(number, command))
+        if not theirs:
+            return
+        self.answers += 1
         if ours != theirs:
             yield Difference(number, command, ours, theirs)
 
@@ -157,7 +179,6 @@ class Duel:
     def mailbox(self, commands: Iterable[bytes]) -> Iterator[Difference]:
         """Questions with one answer for the whole mailbox: SEARCH, SORT, THREAD."""
         for command in commands:
-            self.answers += 1
             yield from self._one(0, command)
 
     def matches(self, command: bytes) -> Iterator[Difference]:

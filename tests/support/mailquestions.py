@@ -26,9 +26,34 @@ def items(message: bytes) -> list[bytes]:
     if not BARE_CR.search(message):
         for one in wanted[:MAX_CUT_SECTIONS]:
             size = len(section.extract(message, root, one) or b"")
-            cuts = ((1, 3), (size // 3, 20), (max(0, size - 5), 5), (size, 1), (size + 9, 4))
+            edges = (2, 4, size // 2, max(0, size - 5), size, size + 9)
+            cuts = [(offset, 3 + offset % 40) for offset in (*edges, *range(7, min(size, 4000), 131))]
             found += [b"BODY.PEEK[%b]<%d.%d>" % (name(one), *cut) for cut in cuts]
     return found
+
+
+def bulk_items() -> list[bytes]:
+    """What clients ask of all messages at once, and fields that no index keeps."""
+    found = [b"RFC822.SIZE ENVELOPE BODY BODYSTRUCTURE UID", b"RFC822.HEADER", b"BODY.PEEK[HEADER]"]
+    for fields in (
+        b"DATE FROM TO CC SUBJECT MESSAGE-ID REFERENCES CONTENT-TYPE",
+        b"From Subject",
+        b"X-MAILER RECEIVED",
+        b"X-NONE",
+    ):
+        for word in (b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"):
+            item = b"BODY.PEEK[%b (%b)]" % (word, fields)
+            found += [b"UID " + item, item + b"<3.70>"]
+    return found
+
+
+def fallible_items(message: bytes) -> list[bytes]:
+    """Items that fail for what cannot be decoded. RFC 3516, RFC 8970."""
+    found = [b"BINARY.PEEK[]", b"BINARY.SIZE[]", b"BINARY.PEEK[]<7.50>"]
+    for path in dict.fromkeys(_paths(structure.parse(message), (), 1)):
+        number = b".".join(b"%d" % level for level in path)
+        found += [b"BINARY.PEEK[%b]" % number, b"BINARY.SIZE[%b]" % number, b"BINARY.PEEK[%b]<3.9>" % number]
+    return found[:MAX_SECTIONS]
 
 
 def structure_answer(message: bytes) -> bytes:

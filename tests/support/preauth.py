@@ -51,23 +51,33 @@ class PreauthImap:
             name = f"{1600000000 + number}.M{number:06d}.host:2,S"
             (self.root / "Maildir/cur" / name).write_bytes(message)
         (self.root / "dovecot.conf").write_text(CONF.format(root=self.root))
-        as_user: dict[str, object] = {}
+        self._zone = zone
+        self._as_user: dict[str, object] = {}
         if os.getuid() == 0:
             user, group = pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
             for path in (self.root, *self.root.rglob("*")):
                 os.chown(path, user, group)
-            as_user = {"user": user, "group": group, "extra_groups": []}
+            self._as_user = {"user": user, "group": group, "extra_groups": []}
+        self._start()
+
+    def _start(self) -> None:
+        env = {"HOME": str(self.root), "USER": "nobody", "PATH": "/usr/sbin:/usr/bin:/bin", "TZ": self._zone}
         self._process = subprocess.Popen(  # type: ignore[call-overload]
             [IMAP, "-c", str(self.root / "dovecot.conf")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"HOME": str(self.root), "USER": "nobody", "PATH": "/usr/sbin:/usr/bin:/bin", "TZ": zone},
-            **as_user,
+            env=env,
+            **self._as_user,
         )
         self._count = 0
         self._process.stdout.readline()
         self.command(b"SELECT INBOX")
+
+    def restart(self) -> None:
+        """A new process on the same mailbox, when the old one ended."""
+        self._stop()
+        self._start()
 
     def command(self, text: bytes) -> list[bytes]:
         """Send one command (literals as `{n+}`); return the untagged responses whole, literals inside."""
@@ -125,11 +135,14 @@ class PreauthImap:
 
     def close(self) -> None:
         """End the process and remove its files."""
+        self._stop()
+        shutil.rmtree(self.root)
+
+    def _stop(self) -> None:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait(timeout=20)
-        shutil.rmtree(self.root)
 
     def __enter__(self) -> "PreauthImap":
         return self

@@ -221,7 +221,7 @@ def test_encoding_names(value: bytes, expected: Encoding) -> None:
 def test_charset_names() -> None:
     assert charset.lookup(b"UTF-8") == charset.lookup(b"us-ascii") == "utf-8"
     assert charset.lookup(b"Latin1") == "iso8859-1"
-    assert charset.lookup(b"x-sjis") == "cp932"
+    assert charset.lookup(b"x-sjis") == "shift_jis"
     for name in (b"rot13", b"hex", b"zlib", b"idna", b"undefined", b"nowhere", b"", b"a" * 100, b"\xff"):
         assert charset.lookup(name) is None
     assert charset.decode(b"a\xff\xfeb") == "a\ufffdb"
