@@ -213,3 +213,33 @@ def test_the_crash_test_finds_the_other_order(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(replacing._Old, "check", replacing._Old.remove)
     with pytest.raises(AssertionError, match="both are gone"):
         test_killed_at_every_step(tmp_path, "INBOX", "maildir:{root}/Maildir")
+
+
+@pytest.mark.parametrize("second", ["maildir:{root}/second", "memory:second"])
+def test_into_a_mailbox_of_another_index(tmp_path: Path, second: str) -> None:
+    spaces = (
+        NamespaceSettings(section_name="inbox", inbox=True, separator="/"),
+        NamespaceSettings(
+            section_name="second", prefix="Second/", separator="/", location=second.format(root=tmp_path)
+        ),
+    )
+    view_of = MemoryView({"mail_location": f"maildir:{tmp_path}/first"}, *spaces)
+    store = open_store(StorageUser("two", str(tmp_path)), view_of)
+    store.create("Second/Box")
+    append(store, text=OLD)
+    view = store.open("INBOX")
+    assert view.replace(Seq(1), successor(store, "Second/Box")).uids == [1]
+    assert view.sync().expunged == [1]
+    append(store, text=OLD)
+    view.sync()
+    other = store.open("INBOX")
+    other.expunge_seqs(seqs(1))
+    other.close()
+    save = successor(store, "Second/Box")
+    with pytest.raises(UserError) as caught:
+        view.replace(Seq(1), save)
+    save.rollback()
+    assert caught.value.code is Code.EXPUNGEISSUED
+    view.close()
+    assert texts_of(store, "Second/Box") == [NEW]
+    store.close()
