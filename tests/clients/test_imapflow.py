@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -23,16 +24,28 @@ def library() -> Path:
     pytest.skip("imapflow is not installed (npm install imapflow; PYDOVECOT_NODE_MODULES names the folder)")
 
 
-@pytest.mark.parametrize("secure", ["no", "yes"])
-def test_imapflow(account: Account, tmp_path: Path, secure: str) -> None:
+@pytest.mark.parametrize(("secure", "rev1"), [("no", "no"), ("yes", "no"), ("no", "yes")])
+def test_imapflow(account: Account, tmp_path: Path, secure: str, rev1: str) -> None:
+    """It speaks IMAP4rev2 where it can (RFC 9051), and uses OBJECTID (RFC 8474)."""
     port = account.site.imaps if secure == "yes" else account.site.imap
-    words = ["127.0.0.1", str(port), secure, account.name, PASSWORD]
+    words = ["127.0.0.1", str(port), secure, rev1, account.name, PASSWORD]
     out = run_client("env", f"IMAPFLOW_FROM={library()}", need("node"), str(SCRIPT), *words, cwd=tmp_path)
     seen = json.loads(out)
     count = len(account.inbox)
     assert seen["exists"] == count
     assert Counter(seen["digests"]) == digests(account.inbox)
     assert seen["structures"] == count and seen["subjects"] == count
+    assert seen["rev2"] == (rev1 == "no")
+    assert re.fullmatch("F[0-9a-f]{32}", seen["mailboxId"])
+    assert len(set(seen["emails"])) == count and all(
+        re.fullmatch("M[0-9a-f]{32}", one) for one in seen["emails"]
+    )
+    assert len(seen["threads"]) == count and all(
+        re.fullmatch("T[0-9a-f]{32}", one) for one in seen["threads"]
+    )
+    assert seen["byId"] == [2]  # three before it were moved
+    assert seen["international"] == ["\u6587\u5b57"]
+    assert seen["status"]["messages"] == 0 and seen["status"]["uidNext"] == 1
     assert "INBOX" in seen["folders"] and "Work" in seen["folders"]
     assert seen["flagged"] == [1, 2] and seen["appended"] == count + 1
     assert seen["moved"] == 3 and seen["archive"] == 3
