@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from typing import Final
 
 from pydovecot.mime import sortkeys
@@ -36,13 +37,8 @@ class Links:
         """(place, its numbers) for some places."""
         ends, numbers = self.ends.tolist(), self.numbers.tolist()
         if len(places) == len(ends):
-            start = 0
-            for place, end in enumerate(ends):
-                yield place, numbers[start:end]
-                start = end
-            return
-        for place in places:
-            yield place, numbers[ends[place - 1] if place else 0 : ends[place]]
+            return enumerate([numbers[start:end] for start, end in pairwise([0, *ends])])
+        return ((place, numbers[ends[place - 1] if place else 0 : ends[place]]) for place in places)
 
     def add(self, found: Sequence[bytes], known: dict[int, int], seen: dict[bytes, int]) -> None:
         """The next message's identifiers. `known`: number by hash, `seen`: by identifier."""

@@ -52,34 +52,31 @@ def _by_references(values: Values, places: Sequence[int], numbers: Sequence[int]
 def written(threads: Threads, roots: Sequence[int], numbers: Sequence[int]) -> bytes:
     """Thread lists: `(1)(2 3 (4)(5 6))`. However deep they are: no recursion."""
     children, owner = threads.children, threads.owner
-    count = len(owner)
+    texts = list(map(str, numbers))
+    owner = owner + [-1] * (max(roots, default=0) + 1 - len(owner))  # those of roots that joining made
     out: list[str] = []
-    for root in roots:
-        if root not in children:
-            out.append(f"({numbers[owner[root]]})")
+    stack = list(reversed(roots))  # nodes in parentheses; 0 closes those of one that has several children
+    while stack:
+        node = stack.pop()
+        if not node:
+            out.append(")")
             continue
-        # A node is written in parentheses, or (negative) without; 0 closes one.
-        stack = [root]
-        while stack:
-            item = stack.pop()
-            if not item:
-                out.append(")")
-                continue
-            node = abs(item)
-            place = owner[node] if node < count else -1
-            below = children.get(node)
-            if below is None:
-                out.append(f"({numbers[place]})" if item > 0 else str(numbers[place]))
-                continue
-            if item > 0:
-                out.append("(")
-                stack.append(0)
-            if place >= 0:
-                out.append(f"{numbers[place]} ")
-            if len(below) == 1:
-                stack.append(-below[0])
-            else:
-                stack.extend(reversed(threads.sort_children(node)))
+        place = owner[node]
+        if node not in children:
+            out.append(f"({texts[place]})")
+            continue
+        out.append(f"({texts[place]}" if place >= 0 else "(")
+        gap = " " if place >= 0 else ""
+        while (below := children.get(node)) is not None and len(below) == 1:
+            node = below[0]
+            out.append(gap + texts[owner[node]])
+            gap = " "
+        if below is None:
+            out.append(")")
+            continue
+        out.append(gap)
+        stack.append(0)
+        stack.extend(reversed(threads.sort_children(node)))
     return "".join(out).encode()
 
 
