@@ -169,7 +169,10 @@ class StoreResult:
 
 @dataclass(frozen=True, slots=True)
 class CopyResult:
-    """COPYUID: `source[i]` became `target[i]`. `gone`: some were expunged by another session meanwhile."""
+    """COPYUID: `source[i]` became `target[i]`.
+
+    `gone`: some were expunged by another session meanwhile, so none was copied (RFC 3501 6.4.7).
+    """
 
     uidvalidity: int
     source: Sequence[Uid]

@@ -21,7 +21,10 @@ class Original:
 
 
 def copy_messages(originals: Iterable[Original], count: int, target: str, resolve: Resolver) -> CopyResult:
-    """Save copies in another mailbox, all or none. Fewer than `count` originals: the others were gone."""
+    """Save copies in another mailbox, all or none (RFC 3501 6.4.7).
+
+    Fewer than `count` originals: the others are gone, so none is copied.
+    """
     backend, parts = resolve(target)
     save = backend.save(parts)
     copied: list[Uid] = []
@@ -31,8 +34,11 @@ def copy_messages(originals: Iterable[Original], count: int, target: str, resolv
             save.write(original.stored)
             save.finish()
             copied.append(Uid(original.uid))
+        if len(copied) < count:
+            save.rollback()
+            return CopyResult(0, (), (), gone=True)
         result = save.commit()
     except BaseException:
         save.rollback()
         raise
-    return CopyResult(result.uidvalidity, copied, result.uids, gone=len(copied) < count)
+    return CopyResult(result.uidvalidity, copied, result.uids)

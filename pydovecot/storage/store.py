@@ -147,6 +147,8 @@ class UserStore:
 
     def delete(self, name: str) -> None:
         """Remove a mailbox; its children stay."""
+        if not name:
+            raise UserError(Code.CANNOT, "Storage root can't be deleted")
         entry, parts = self._checked(name)
         if parts == INBOX and entry.inbox:
             raise UserError(Code.NONE, "INBOX can't be deleted")
@@ -185,6 +187,8 @@ class UserStore:
 
     def subscribe(self, name: str) -> None:
         """Only what is there can be subscribed to."""
+        if not name:
+            raise missing(name)
         entry, parts = self._checked(name)
         found = self._there(entry, parts)
         # A node is something to subscribe to only where it is a directory of its own.

@@ -292,6 +292,21 @@ def test_copy_keeps_flags_and_date(store: UserStore) -> None:
     assert store.status("INBOX").messages == 2
 
 
+@pytest.mark.parametrize("move", [False, True])
+def test_copies_are_all_or_none(open_one: OpenStore, move: bool) -> None:
+    first, second = open_one(), open_one()
+    first.create("Box")
+    append(first, count=3)
+    mine, other = first.open("INBOX"), second.open("INBOX")
+    other.expunge_seqs(seqs(2))
+    result = mine.move(ALL, "Box") if move else mine.copy(ALL, "Box")
+    assert (list(result.source), list(result.target), result.gone) == ([], [], True)
+    assert first.status("Box").messages == 0
+    assert list(mine.sync().expunged) == [2]
+    result = mine.move(ALL, "Box") if move else mine.copy(ALL, "Box")
+    assert (len(result.target), result.gone, first.status("Box").messages) == (2, False, 2)
+
+
 def test_copy_into_the_same_mailbox(store: UserStore) -> None:
     append(store)
     view = store.open("INBOX")

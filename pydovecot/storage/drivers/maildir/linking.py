@@ -12,7 +12,7 @@ from pydovecot.index.mailbox import NewMail
 from pydovecot.index.schema import KEYWORD_SHIFT
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Uid
-from pydovecot.storage.api import CopyResult, MailboxGoneError
+from pydovecot.storage.api import CopyResult, ExpungedError, MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
@@ -51,6 +51,8 @@ def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, mov
         header, state = target.index.header(), target.disk()
         first = header.uidnext
         rows = rows_of(place, uids)
+        if len(rows) < len(uids):
+            return CopyResult(header.uidvalidity, (), (), gone=True)
         facts = _facts(place, rows)
         # A move inside one index renames; between two it links, because the two commits cannot be one.
         rename = move and same_index and place is not target
@@ -58,11 +60,12 @@ def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, mov
         before = target.times()
         try:
             for row in rows:
-                one = _place_one(place, row, target, first + len(made), letters, facts, rename)
-                if one is not None:
-                    made.append(one)
+                made.append(_place_one(place, row, target, first + len(made), letters, facts, rename))
             if target.host.fsync and made:
                 _fsync(target, made)
+        except ExpungedError:
+            _undo(place, target, made, rename)
+            return CopyResult(header.uidvalidity, (), (), gone=True)
         except BaseException:
             _undo(place, target, made, rename)
             raise
@@ -90,7 +93,6 @@ def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, mov
         header.uidvalidity,
         [Uid(one.uid) for one in made],
         [Uid(one.mail[0]) for one in made],
-        gone=len(made) < len(uids),
     )
 
 
@@ -127,8 +129,8 @@ def _place_one(
     letters: dict[int, int],
     facts: dict[int, tuple[int | None, ...]],
     rename: bool,
-) -> _Made | None:
-    """Give one message a name in the target; None when it is gone."""
+) -> _Made:
+    """Give one message a name in the target; ExpungedError when it is gone."""
     old_uid, _, state, name = row
     new_state = state & 0xFF
     for bit, other in letters.items():
@@ -145,7 +147,7 @@ def _place_one(
     new_name = base + filename.INFOS[new_state & filename.FILE_BITS] if new_state else NEW + base
     source = _put(place, name, target.file_of(new_name), rename, target.host.hardlinks)
     if source is None:
-        return None
+        raise ExpungedError
     mail: NewMail = (
         uid, new_state, new_name, received, int(time.time()),
         size if size is not None else told[1], psize if psize is not None else told[0],
