@@ -3,7 +3,6 @@
 import itertools
 import random
 import re
-from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.api import Store, View
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.ordering import ranks, references
-from pydovecot.storage.ordering.forest import Threads, build
+from pydovecot.storage.ordering.forest import Forest, Threads, build
 from pydovecot.storage.ordering.shelf import NoShelf
 from pydovecot.storage.ordering.sorting import in_order
 from pydovecot.storage.ordering.threading import thread_list, written
@@ -68,7 +67,7 @@ def test_each_message_is_in_one_thread(mails: list[list[int]], chance: random.Ra
     dates = [chance.randrange(4) for _ in mails]
     subjects = [chance.randrange(6) for _ in mails]
     for kind in (ThreadKind.REFERENCES, ThreadKind.REFS):
-        forest = build([(place, mails[place]) for place in order], 6)
+        forest = joined([(place, mails[place]) for place in order], 6)
         assert_no_loops(forest.parent)
         threads = Threads(forest, dates)
         roots = (
@@ -79,6 +78,13 @@ def test_each_message_is_in_one_thread(mails: list[list[int]], chance: random.Ra
         answer = written(threads, roots, range(1, len(mails) + 1))
         assert sorted(map(int, numbers_of(answer))) == list(range(1, len(mails) + 1))
         assert answer.count(b"(") == answer.count(b")")
+
+
+def joined(mails: Sequence[tuple[int, list[int]]], highest: int) -> Forest:
+    """`build` of mails one by one."""
+    ends = list(itertools.accumulate(len(numbers) for _, numbers in mails))
+    spans = zip((place for place, _ in mails), [0, *ends], ends, strict=False)
+    return build([number for _, numbers in mails for number in numbers], spans, highest)
 
 
 def assert_no_loops(parent: Sequence[int]) -> None:
@@ -116,15 +122,15 @@ def test_parents_are_those_of_the_slow_way(mails: list[list[int]]) -> None:
             parent[own] = 0
         if last:
             link(last, own)
-    found = build(list(enumerate(mails)), 6)
+    found = joined(list(enumerate(mails)), 6)
     assert (found.parent, found.owner) == (parent, owner)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_deep_thread(backwards: bool) -> None:
     depth = 30_000
-    chain = [(place, array("I", [place + 1, place] if place else [1])) for place in range(depth)]
-    forest = build(chain[::-1] if backwards else chain, depth)
+    chain = [(place, [place + 1, place] if place else [1]) for place in range(depth)]
+    forest = joined(chain[::-1] if backwards else chain, depth)
     threads = Threads(forest, [0] * depth)
     subjects = [2] * depth
     answer = written(threads, references.references(threads, subjects), range(1, depth + 1))

@@ -27,15 +27,14 @@ class _Builder:
         self._up: list[int] = []  # short cuts towards the root; empty when a tree was cut
         self._steps = _STEPS * (highest + 1000)
 
-    def add(self, place: int, numbers: Sequence[int]) -> None:
+    def add(self, place: int, own: int, named: Sequence[int]) -> None:
         """Join a message: the identifiers that it names to a chain, as far as they are not joined yet."""
         parent = self.parent
-        own = numbers[0]
         if self.owner[own] >= 0:
             own = self._new_node()
         self.owner[own] = place
         before = 0
-        for node in numbers[1:]:
+        for node in named:
             if before and not parent[node]:
                 self._link(before, node)
             before = node
@@ -83,16 +82,20 @@ class _Builder:
         return node
 
 
-def build(messages: Iterable[tuple[int, Sequence[int]]], highest: int) -> Forest:
-    """Join messages in their order; numbers are 1..highest."""
+def build(numbers: Sequence[int], messages: Iterable[tuple[int, int, int]], highest: int) -> Forest:
+    """Join messages in their order: (place, begin, end), where numbers[begin] is its own, then what it names.
+
+    Numbers are 1..highest.
+    """
     builder = _Builder(highest)
     parent, owner = builder.parent, builder.owner
-    for place, numbers in messages:
-        own = numbers[0]
-        if len(numbers) == 1 and owner[own] < 0 and not parent[own]:
-            owner[own] = place  # most messages are this simple
+    for place, begin, end in messages:
+        own = numbers[begin]
+        begin += 1
+        if begin == end and owner[own] < 0 and not parent[own]:
+            owner[own] = place
         else:
-            builder.add(place, numbers)
+            builder.add(place, own, numbers[begin:end])
     return Forest(builder.parent, builder.owner)
 
 

@@ -6,10 +6,9 @@ those it refers to, the nearest last. A message without an identifier has a numb
 
 import struct
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import pairwise
 from typing import Final
 
 from pydovecot.mime import sortkeys
@@ -33,12 +32,12 @@ class Links:
         """The highest number in use."""
         return len(self.hashes)
 
-    def of(self, places: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
-        """(place, its numbers) for some places."""
-        ends, numbers = self.ends.tolist(), self.numbers.tolist()
+    def spans(self, places: Sequence[int]) -> Iterable[tuple[int, int, int]]:
+        """(place, where its numbers begin and end in `numbers`) for some places."""
+        ends = self.ends.tolist()
         if len(places) == len(ends):
-            return enumerate([numbers[start:end] for start, end in pairwise([0, *ends])])
-        return ((place, numbers[ends[place - 1] if place else 0 : ends[place]]) for place in places)
+            return zip(places, [0, *ends], ends, strict=False)
+        return ((place, ends[place - 1] if place else 0, ends[place]) for place in places)
 
     def add(self, found: Sequence[bytes], known: dict[int, int], seen: dict[bytes, int]) -> None:
         """The next message's identifiers. `known`: number by hash, `seen`: by identifier."""

@@ -40,7 +40,7 @@ def thread_list(view: View, shelf: Shelf, kind: ThreadKind, seqs: Sequence[Seq],
 
 def _by_references(values: Values, places: Sequence[int], numbers: Sequence[int], kind: ThreadKind) -> bytes:
     found = links.read(values)
-    forest = build(found.of(places), found.highest)
+    forest = build(found.numbers.tolist(), found.spans(places), found.highest)
     threads = Threads(forest, values.dates())
     if kind is ThreadKind.REFERENCES:
         roots = references.references(threads, values.subjects())
