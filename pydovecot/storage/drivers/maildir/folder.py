@@ -101,37 +101,27 @@ class MaildirFolder(MaildirPlace):
             filled.psize, filled.size = sizes_of(name)
         if Column.RECEIVED in wanted or Column.SAVED in wanted:
             self._stat(name, filled)
-        head: bytes | None = None
+        content = _Content(self, name)
         if not FULL_COLUMNS.isdisjoint(wanted):
-            data = self.with_file(name, _read_all)
-            head = data[: mime_header.end(data)]
-            self._measure(data, head, filled)
+            self._measure(content.whole(), content.head(), filled)
         else:
             if not CRLF_COLUMNS.isdisjoint(wanted) and filled.size is None:
-                data = self.with_file(name, _read_all)
-                filled.psize, filled.size = len(data), crlf_size(data)
-                head = data[: mime_header.end(data)]
+                filled.psize, filled.size = len(content.whole()), crlf_size(content.whole())
             if not HEAD_COLUMNS.isdisjoint(wanted):
-                head = self.with_file(name, _read_header) if head is None else head
-                found = summary.of(head)
+                found = summary.of(content.head())
                 filled.envelope, filled.sent, filled.sent_day = found.envelope, found.sent, found.sent_day
-                filled.fields = common_fields(head)
-        if Column.HEADER in wanted:
-            filled.header = section.crlf(self.with_file(name, _read_header) if head is None else head)
+                filled.fields = common_fields(content.head())
         if Column.PREVIEW in wanted:
-            filled.preview = preview(self.with_file(name, _read_all))
+            filled.preview = preview(content.whole())
+        if Column.EMAIL_ID in wanted:
+            filled.email_id = objectid.email_id(content.whole())
         if not OBJECT_ID_COLUMNS.isdisjoint(wanted):
-            self._identify(name, wanted, head, filled)
+            filled.thread_id = objectid.thread_id(content.head())
+        if Column.HEADER in wanted:
+            filled.header = section.crlf(content.head())
         if filled.psize is None and Column.PHYSICAL_SIZE in wanted:
             self._stat(name, filled)
         return filled
-
-    def _identify(self, name: str, wanted: Collection[Column], head: bytes | None, filled: Filled) -> None:
-        if Column.EMAIL_ID in wanted:
-            data = self.with_file(name, _read_all)
-            filled.email_id = objectid.email_id(data)
-            head = data[: mime_header.end(data)]
-        filled.thread_id = objectid.thread_id(self.with_file(name, _read_header) if head is None else head)
 
     def _stat(self, name: str, filled: Filled) -> None:
         def look(path: str) -> bytes:
@@ -149,6 +139,28 @@ class MaildirFolder(MaildirPlace):
         filled.envelope, filled.body, filled.bodystructure = found.envelope, found.body, found.bodystructure
         filled.sent, filled.sent_day = found.sent, found.sent_day
         filled.fields = common_fields(head)
+
+
+class _Content:
+    """A message's file, read once and only as far as it is asked for."""
+
+    def __init__(self, folder: MaildirFolder, name: str) -> None:
+        self._folder, self._name = folder, name
+        self._whole: bytes | None = None
+        self._head: bytes | None = None
+
+    def whole(self) -> bytes:
+        """The message as stored."""
+        if self._whole is None:
+            self._whole = self._folder.with_file(self._name, _read_all)
+            self._head = self._whole[: mime_header.end(self._whole)]
+        return self._whole
+
+    def head(self) -> bytes:
+        """Its header."""
+        if self._head is None:
+            self._head = self._folder.with_file(self._name, _read_header)
+        return self._head
 
 
 def _read_all(path: str) -> bytes:
