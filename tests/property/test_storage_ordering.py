@@ -16,6 +16,7 @@ from pydovecot.model.sort import SortBy, SortKey, ThreadKind
 from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.api import Store, View
 from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.ordering import forest as forest_module
 from pydovecot.storage.ordering import ranks, references
 from pydovecot.storage.ordering.forest import Forest, Threads, build
 from pydovecot.storage.ordering.shelf import NoShelf
@@ -136,6 +137,31 @@ def test_a_deep_thread(backwards: bool) -> None:
     answer = written(threads, references.references(threads, subjects), range(1, depth + 1))
     assert answer == b"(" + b" ".join(b"%d" % number for number in range(1, depth + 1)) + b")"
     assert references.refs(Threads(forest, [0] * depth), forest) == [1]
+
+
+def test_looking_for_loops_ends_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deep trees that are cut and joined over and over: some links are left out, no message is."""
+    depth, count = 300, 300
+    mails = [[node + 1, node] if node else [1] for node in range(depth)]
+    for star in range(depth + 1, depth + count, 2):
+        mails.append([star + 1, star])
+        mails.append([star, 1 + star % depth])
+    mails += [[1 + node, depth + 1 + node] for node in range(0, depth, 3)]
+
+    def steps(limit: int) -> tuple[int, Forest]:
+        monkeypatch.setattr(forest_module, "_STEPS", limit)
+        builder = forest_module._Builder(depth + count)
+        for place, (own, *named) in enumerate(mails):
+            builder.add(place, own, named)
+        return builder._steps, Forest(builder.parent, builder.owner)
+
+    left, whole = steps(100)
+    assert left > 0
+    left, cut_short = steps(0)
+    assert left < 0
+    for forest in (whole, cut_short):
+        assert_no_loops(forest.parent)
+        assert sorted(place for place in forest.owner if place >= 0) == list(range(len(mails)))
 
 
 def open_folder(root: Path) -> Store:

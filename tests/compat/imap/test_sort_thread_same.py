@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import oddheaders, preauth
+from tests.support import mailgen, oddheaders, preauth
 from tests.support.duel import Duel
 
 pytestmark = [
@@ -70,6 +70,11 @@ WELL_FORMED: dict[str, Callable[[], list[bytes]]] = {
 @pytest.mark.parametrize("name", WELL_FORMED)
 def test_discussions_are_threaded(name: str) -> None:
     assert disagreements(WELL_FORMED[name](), threads()) == []
+
+
+def test_ordinary_mail() -> None:
+    mails = list(mailgen.generate(5, 150))
+    assert disagreements(mails, [*single_keys(), *pairs()[::7], *threads()]) == []
 
 
 def test_real_mail() -> None:
