@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Final
 
 from pydovecot.delivery.spool import Spool
-from pydovecot.mime import header, words
+from pydovecot.mime import header, msgid, words
 
 HEAD_BYTES: Final = 1 << 16  # the fields of the log line are looked for in so much of the message
 MAX_SHOWN: Final = 200  # Dovecot cuts what a log line takes from the message too
@@ -46,9 +46,15 @@ class Mail:
                 found[key] = value.replace(b"\n", b"").strip()
         return found
 
+    @property
+    def message_id(self) -> str:
+        """The Message-ID with its brackets, "" when there is none that is one."""
+        found = msgid.find_all(self.fields.get(b"message-id", b""))
+        return shown(b"<" + found[0] + b">") if found else ""
+
     def log_values(self) -> dict[str, str]:
         """The variables of deliver_log_format that the message decides."""
-        message_id = shown(self.fields.get(b"message-id", b""))
+        message_id = self.message_id
         sizes = self.sizes
         return {
             "m": message_id or "unspecified",

@@ -1,6 +1,6 @@
 """Settings of deliveries, whoever makes them. Dovecot: lda settings."""
 
-from pydovecot.settings.declare import Settings, boolean, string, strvar
+from pydovecot.settings.declare import Settings, boolean, path, string, strvar
 
 
 class DeliverySettings(Settings):
@@ -15,4 +15,10 @@ class DeliverySettings(Settings):
     postmaster_address = strvar(
         "postmaster@%{if;%d;ne;;%d;%{hostname}}", doc="Whose name rejections are sent in."
     )
+    rejection_subject = string("Rejected: %s", doc="Subject of rejections; %s: the message's.")
+    rejection_reason = string(
+        "Your message to <%t> was automatically rejected:%n%r", doc="Text of rejections; %n ends a line."
+    )
+    sendmail_path = path("/usr/sbin/sendmail", doc="Program that sends rejections.")
+    submission_host = string("", doc="host[:port] of an SMTP server that sends them instead.")
     mail_temp_dir = string("/tmp", doc="Where large messages wait while they arrive.")

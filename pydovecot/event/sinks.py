@@ -4,10 +4,14 @@ import contextlib
 import os
 import sys
 import time
-from typing import Final, TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TextIO
 
 from pydovecot.event import wire
 from pydovecot.event.event import Level
+
+if TYPE_CHECKING:
+    from pydovecot.event.targets import Target
 
 LEVEL_WORDS: Final = {
     Level.DEBUG: "Debug: ",
@@ -55,6 +59,17 @@ class StreamSink:
         stamp = time.strftime(self.timestamp) if self.timestamp else ""
         stream.write(f"{stamp}{self.prefix}{LEVEL_WORDS[level]}{wire.clean(text)}\n")
         stream.flush()
+
+
+class TargetSink:
+    """Writes to log files or syslog without a log process: programs that the MTA starts."""
+
+    def __init__(self, targets: "Mapping[Level, Target]", prefix: str) -> None:
+        self.prefix = prefix
+        self._targets = targets
+
+    def __call__(self, level: Level, text: str, fields: dict[str, object]) -> None:
+        self._targets[level].write(wire.Record(level, os.getpid(), self.prefix, wire.clean(text)))
 
 
 class ListSink:

@@ -1,0 +1,117 @@
+"""A rejection: the message that tells a sender why the mail is in no mailbox. RFC 3464, RFC 3798.
+
+It says so in words, in a machine readable part, and gives the header back. It is sent in the null sender's
+name, so that it can never be answered by another one (RFC 3834 4, RFC 5321 6.1).
+"""
+
+import os
+import re
+import smtplib
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Final
+
+from pydovecot.delivery.mail import HEAD_BYTES, Mail, shown
+from pydovecot.delivery.settings import DeliverySettings
+from pydovecot.mime import header
+from pydovecot.settings.expand import expand
+
+SEND_SECS: Final = 30.0
+_ADDRESS: Final = re.compile(r"[^\s<>\x00-\x1f\x7f]+@[^\s<>\x00-\x1f\x7f]+")
+
+
+class CannotSend(Exception):
+    """The rejection was not taken; the text is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a message was refused. `recipient`: whose mailbox it was for."""
+
+    mail: Mail
+    recipient: str
+    reason: str
+    hostname: str
+    postmaster: str
+
+    def render(self, settings: DeliverySettings, *, now: float, random: Callable[[int], bytes]) -> bytes:
+        """The whole message, CRLF."""
+        unique = f"{int(now)}.{random(8).hex()}@{self.hostname}"
+        boundary = f"{unique.replace('@', '/')}"
+        table = {
+            "n": "\r\n", "r": self.reason, "s": shown(self.mail.fields.get(b"subject", b""), decode=True),
+            "t": self.recipient,
+        }  # fmt: skip
+        subject = shown(expand(settings.rejection_subject, table).encode())
+        text = expand(settings.rejection_reason, table)
+        block = self.mail.spool.head(HEAD_BYTES)
+        original = block[: header.end(block)].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        head = [
+            f"Message-ID: <dovecot-{unique}>",
+            f"Date: {formatdate(now, localtime=True)}",
+            f"From: Mail Delivery Subsystem <{self.postmaster}>",
+            f"To: <{self.mail.sender}>",
+            "MIME-Version: 1.0",
+            "Content-Type: multipart/report; report-type=disposition-notification;",
+            f'\tboundary="{boundary}"',
+            f"Subject: {subject}",
+            "Auto-Submitted: auto-replied (rejected)",
+            "Precedence: bulk",
+            "",
+            "This is a MIME-encapsulated message",
+            "",
+            f"--{boundary}",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Disposition: inline",
+            "Content-Transfer-Encoding: 8bit",
+            "",
+            text,
+            "",
+            f"--{boundary}",
+            "Content-Type: message/disposition-notification",
+            "",
+            f"Reporting-UA: {self.hostname}; Dovecot Mail Delivery Agent",
+            f"Final-Recipient: rfc822; {self.recipient}",
+            *([f"Original-Message-ID: {self.mail.message_id}"] if self.mail.message_id else []),
+            "Disposition: automatic-action/MDN-sent-automatically; deleted",
+            "",
+            f"--{boundary}",
+            "Content-Type: message/rfc822",
+            "",
+        ]
+        end = f"\r\n\r\n--{boundary}--\r\n".encode()
+        return "\r\n".join(head).encode("utf-8", "replace") + b"\r\n" + original + end
+
+    def send(self, settings: DeliverySettings) -> None:
+        """Give it to the MTA. Raises CannotSend."""
+        message = self.render(settings, now=time.time(), random=os.urandom)
+        if not _ADDRESS.fullmatch(self.mail.sender):
+            raise CannotSend(f"Invalid return address: {shown(self.mail.sender.encode())}")
+        if settings.submission_host:
+            _by_smtp(settings.submission_host, self.mail.sender, message)
+        else:
+            _by_program(settings.sendmail_path, self.mail.sender, message)
+
+
+def _by_program(program: str, recipient: str, message: bytes) -> None:
+    arguments = [program, "-i", "-f", "<>", "--", recipient]
+    try:
+        done = subprocess.run(
+            arguments, input=message, capture_output=True, timeout=SEND_SECS, check=False, shell=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise CannotSend(f"{program} failed: {exc}") from exc
+    if done.returncode:
+        raise CannotSend(f"{program} returned exit code {done.returncode}")
+
+
+def _by_smtp(where: str, recipient: str, message: bytes) -> None:
+    host, _, port = where.partition(":")
+    try:
+        with smtplib.SMTP(host, int(port or 25), timeout=SEND_SECS) as client:
+            client.sendmail("", [recipient], message)
+    except (OSError, ValueError, smtplib.SMTPException) as exc:
+        raise CannotSend(f"smtp({where}) failed: {exc}") from exc
