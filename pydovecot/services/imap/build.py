@@ -23,7 +23,7 @@ _ID_VALUES: Final[dict[str, Callable[[], str]]] = {
     "revision": lambda: __version__,
     "os": platform.system,
     "os-version": platform.release,
-    "support-url": lambda: "https://dovecot.org/",
+    "support-url": lambda: "http://www.dovecot.org/",
     "support-email": lambda: "dovecot@dovecot.org",
 }
 
@@ -44,6 +44,7 @@ def make_session(store: Store, view: SettingsView, event: Event, username: str) 
         id_log=tuple(login.imap_id_log.split()),
         max_keyword_length=view.get(MailSettings).mail_max_keyword_length,
         detection=Detection.configured(view.get(MailSettings).mail_attachment_detection_options),
+        special_use=special,
         trash=frozenset(name for name, uses in special.items() if Special.TRASH.value in uses),
     )
 

@@ -1,7 +1,7 @@
 """The state of one IMAP session: the user's store, the selected mailbox, what was enabled. No sockets."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydovecot.event.event import Event
@@ -41,16 +41,17 @@ class ToldModseqs:
     """What a QRESYNC client can make of the modseqs it was told. RFC 7162 3.2.
 
     `full`: up to here it was told everything. `fetched`: the highest MODSEQ in a FETCH response since the
-    last answer. `last`: the running command's last sync.
+    last answer. `last`: the running command's last sync. `kept`: see View.keeps_modseqs.
     """
 
+    kept: bool = True
     full: int = 0
     fetched: int = 0
     last: Changes | None = None
 
-    def begin(self, highest: int) -> None:
+    def begin(self, highest: int, kept: bool = True) -> None:
         """A mailbox was selected."""
-        self.full, self.fetched, self.last = highest, 0, None
+        self.kept, self.full, self.fetched, self.last = kept, highest, 0, None
 
     def fetch(self, modseq: int) -> None:
         """MODSEQ of a message was told."""
@@ -63,7 +64,7 @@ class ToldModseqs:
         MODSEQs of FETCH responses would never learn of them: it is told the value from before.
         """
         changes, self.last = self.last, None
-        if changes is None:
+        if changes is None or not self.kept:
             return 0
         fetched, self.fetched = self.fetched, 0
         if changes.held:
@@ -84,6 +85,7 @@ class Session:
     capabilities: bytes = b"IMAP4rev1"
     id_reply: bytes = b'("name" "Dovecot")'
     id_log: Sequence[str] = ()
+    special_use: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of mailboxes in dovecot.conf
     trash: frozenset[str] = frozenset()  # mailboxes with \Trash, for the statistics
     world: World = field(default_factory=World)
     view: View | None = None
@@ -105,6 +107,11 @@ class Session:
         """The selected mailbox; only for commands that need one."""
         assert self.view is not None
         return self.view
+
+    @property
+    def tells_modseqs(self) -> bool:
+        """FETCH responses carry MODSEQ."""
+        return self.condstore and self.view is not None and self.view.keeps_modseqs
 
     def workaround(self, name: str) -> bool:
         """One of imap_client_workarounds is on."""

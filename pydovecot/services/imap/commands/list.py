@@ -117,13 +117,12 @@ def run(session: Session, args: Args) -> Conversation:
 
 
 def name_line(session: Session, name: str, old: str | None = None) -> bytes:
-    """The LIST response of one mailbox that nobody asked for. RFC 9051 6.3.2; OLDNAME: 6.3.9.7."""
-    # A name with wildcards in it matches itself, and perhaps others.
-    found = (entry for entry in session.store.list([name], ListOptions()) if entry.name == name)
-    entry = next(found, None)
-    if entry is None:  # in a hidden namespace
-        entry = ListEntry(name, _separator(session, name))
-    return _unasked(session, b" ".join(attributes(entry, Args(b"", ()))), entry.name, old)
+    """The LIST response of one mailbox that nobody asked for. RFC 9051 6.3.2; OLDNAME: 6.3.9.7.
+
+    Without attributes that a look at all other mailboxes would cost.
+    """
+    words = " ".join(session.special_use.get(name, ())).encode()
+    return _unasked(session, words, name, old)
 
 
 def normalized(session: Session, name: str) -> Iterator[bytes]:
