@@ -270,6 +270,11 @@ class View(Protocol):
     @property
     def highest_modseq(self) -> ModSeq: ...
     @property
+    def keeps_modseqs(self) -> bool:
+        """Modseqs outlive the session and are those of other sessions. False: RFC 7162 NOMODSEQ."""
+        ...
+
+    @property
     def guid(self) -> str: ...
     @property
     def keywords(self) -> Sequence[str]:
@@ -413,7 +418,9 @@ class MailboxGoneError(Exception):
 
 
 class Store(Protocol):
-    """All mail of one user."""
+    """All mail of one user. `autoexpunged`: how many messages `close` removed, for being too old or too many."""
+
+    autoexpunged: int
 
     @property
     def namespaces(self) -> Sequence[Namespace]: ...

@@ -59,7 +59,7 @@ def _set(cursor: Cursor, wrong: str) -> SeqSet:
 
 def missed(view: View, known: Known) -> Iterator[bytes]:
     """What happened to the messages that the client knows; nothing if its mailbox was another one."""
-    if known.uidvalidity != view.uidvalidity:
+    if known.uidvalidity != view.uidvalidity or not view.keeps_modseqs:
         return
     # A modseq that was never told here is of a history that is lost: everything is told again.
     since = known.modseq if known.modseq <= view.highest_modseq else ModSeq(0)

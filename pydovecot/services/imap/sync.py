@@ -77,11 +77,11 @@ def counts(session: Session, view: View) -> bytes:
 
 
 def _flags(session: Session, view: View, changes: Changes, uid: bool) -> Iterator[bytes]:
-    columns, form = _FORMS[uid or session.tells_uids, session.condstore]
+    columns, form = _FORMS[uid or session.tells_uids, session.tells_modseqs]
     rows = view.rows(SeqSet.of(changes.changed), columns)
     if changes.expunged:
         rows = _renumber(rows, changes.expunged)
-    if session.qresync:
+    if Column.MODSEQ in columns and session.qresync:
         rows = _noted(session, rows, columns.index(Column.MODSEQ))
     yield from bulk(rows, form)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final
 
+from pydovecot.index.database import MEMORY
 from pydovecot.index.mailbox import Delta, Header, apply, merge, positions, without
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
@@ -84,6 +85,11 @@ class IndexedView:
     def highest_modseq(self) -> ModSeq:
         """HIGHESTMODSEQ as of the last sync that told everything."""
         return ModSeq(self._shown_modseq)
+
+    @property
+    def keeps_modseqs(self) -> bool:
+        """Not in an index of this session's own (INDEX=MEMORY, or a place that cannot be written to)."""
+        return self._index.database.path != MEMORY
 
     @property
     def guid(self) -> str:

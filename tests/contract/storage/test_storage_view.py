@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pydovecot.model.errors import UserError
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.model.section import Section, Text
@@ -362,6 +363,8 @@ def test_readonly_view_changes_nothing(store: UserStore) -> None:
     append(store)
     view = store.open("INBOX", readonly=True)
     view.mark_seen(ALL)
+    with pytest.raises(UserError, match="read-only"):
+        view.move(ALL, "INBOX")
     assert not view.keywords_allowed
     assert store.status("INBOX").unseen == 1
 

@@ -67,6 +67,8 @@ def run(session: Session, args: Args) -> Conversation:
     seqs = session.resolve(args.messages, uid=args.uid)
     if args.changed_since is not None:
         yield from session.enable_condstore()
+        if not view.keeps_modseqs:
+            raise BadSyntax("FETCH CHANGEDSINCE can't be used with non-permanent modseqs")
         yield _vanished(session, args, args.changed_since)
         if seqs:
             seqs = SeqSet.of(view.changed_since(args.changed_since, seqs))
@@ -74,6 +76,8 @@ def run(session: Session, args: Args) -> Conversation:
         raise BadSyntax("VANISHED used without CHANGEDSINCE" if session.qresync else "QRESYNC not enabled")
     elif MODSEQ in args.items:
         yield from session.enable_condstore()
+        if not view.keeps_modseqs:
+            raise BadSyntax("FETCH MODSEQ can't be used with non-permanent modseqs")
     if session.qresync and MODSEQ in args.items:
         _note_modseqs(session, seqs)
     plan = Plan(session, args.items)

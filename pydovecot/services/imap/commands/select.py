@@ -59,7 +59,7 @@ def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
     if args.condstore:
         session.condstore = True
     session.view = view
-    session.modseqs.begin(view.highest_modseq)
+    session.modseqs.begin(view.highest_modseq, view.keeps_modseqs)
     if session.rev2:
         view.hide_recent()
     yield _state(session, view)
@@ -79,8 +79,11 @@ def _state(session: Session, view: View) -> bytes:
         lines.append(b"* OK [UNSEEN %d] First unseen.\r\n" % unseen)
     lines.append(
         b"* OK [UIDVALIDITY %d] UIDs valid\r\n"
-        b"* OK [UIDNEXT %d] Predicted next UID\r\n"
-        b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % (view.uidvalidity, view.uidnext, view.highest_modseq)
+        b"* OK [UIDNEXT %d] Predicted next UID\r\n" % (view.uidvalidity, view.uidnext)
     )
+    if view.keeps_modseqs:
+        lines.append(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % view.highest_modseq)
+    else:
+        lines.append(b"* OK [NOMODSEQ] No permanent modsequences\r\n")  # RFC 7162 3.1.2.2
     lines.append(b"* OK [MAILBOXID (%b)] Unique mailbox id\r\n" % mailboxes.object_id(view.guid))
     return b"".join(lines)

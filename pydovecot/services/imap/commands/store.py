@@ -68,6 +68,8 @@ def run(session: Session, args: Args) -> Conversation:
     view = session.selected
     if args.unchanged_since is not None:
         yield from session.enable_condstore()
+        if not view.keeps_modseqs:
+            raise BadSyntax("STORE UNCHANGEDSINCE can't be used with non-permanent modseqs")
     seqs = session.resolve(args.messages, uid=args.uid)
     if view.readonly:
         if args.unchanged_since is not None:

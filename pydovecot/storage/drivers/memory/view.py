@@ -70,6 +70,11 @@ class MemoryView:
         return ModSeq(self._told_modseq)
 
     @property
+    def keeps_modseqs(self) -> bool:
+        """As long as there is the mailbox."""
+        return True
+
+    @property
     def guid(self) -> str:
         """The mailbox's own id."""
         return self._mailbox.guid
@@ -239,15 +244,19 @@ class MemoryView:
 
     def move(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy, then expunge what was copied."""
+        self._writable()
         result = self.copy(seqs, target)
         self._mailbox.expunge(result.source)
         return result
 
+    def _writable(self) -> None:
+        if self.readonly:
+            raise UserError(Code.CANNOT, "Mailbox is read-only")
+
     def replace(self, seq: Seq, save: Save) -> SaveResult:
         """A new message for an old one."""
         self.verify()
-        if self.readonly:
-            raise UserError(Code.CANNOT, "Mailbox is read-only")
+        self._writable()
         uid = self._uids[seq - 1]
         if uid not in self._mailbox.mails:
             raise UserError(Code.EXPUNGEISSUED, "The message to be replaced was expunged")
