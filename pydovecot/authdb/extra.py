@@ -11,7 +11,7 @@ from pydovecot.password.schemes import Stored
 from pydovecot.password.secret import HIDDEN
 
 # Fields that hold a stored or plain password: never shown in debug lines.
-SECRET_FIELDS: Final = frozenset({"password", "password_noscheme", "pass"})
+SECRET_FIELDS: Final = frozenset({"password", "password_noscheme", "pass", "rpop_id"})
 
 
 def apply(request: AuthRequest, name: str, value: str, default_scheme: str, log: DbLog) -> None:
@@ -109,6 +109,11 @@ def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _
     request.extra.add("nopassword", "y", hidden=True)
 
 
+def _rpop_id(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
+    """What RPOP asks for in place of the password: no client may see it."""
+    request.extra.add(name, value, hidden=True)
+
+
 def _userdb(request: AuthRequest, name: str, value: str) -> None:
     request.extra.add(name, value, hidden=True)
     request.userdb_prefetched = True
@@ -134,5 +139,6 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "fail": _fail,
     "nopassword": _nopassword,
     "noauthenticate": _noauthenticate,
+    "rpop_id": _rpop_id,
     "passdb_import": _passdb_import,
 }

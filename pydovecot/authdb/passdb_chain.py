@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydovecot.authdb.cache import AuthCache, Cached
 from pydovecot.authdb.check import check, credentials, report
@@ -17,6 +18,11 @@ from pydovecot.password.secret import Secret
 Credentials = tuple[str, bytes]  # scheme ("PLAIN" or the wanted one), raw bytes
 # They end lines or fields in the protocols that passwords travel by.
 _ILLEGAL = frozenset(b"\x01\t\r\n")
+RPOP: Final = "RPOP"  # the mechanism that asks for the field rpop_id in place of the password
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 @dataclass(slots=True)
@@ -226,10 +232,11 @@ class PassdbChain:
             return Result.OK
         if entry.settings.deny:
             return Result.MISMATCH  # being found is enough
-        if "nopassword" in request.extra:
+        own_id = request.extra.get("rpop_id") if request.mech == RPOP else None
+        if own_id is None and "nopassword" in request.extra:
             entry.log.debug(request, "Allowing any password")
             return Result.OK
-        stored = request.stored
+        stored = request.stored if own_id is None else schemes.parse(_raw(own_id), "PLAIN")
         if stored is None:
             return Result.MISMATCH
         user = request.original_user or ""
@@ -291,6 +298,8 @@ class PassdbChain:
     def _key(self, entry: PassdbEntry, request: AuthRequest) -> str:
         template = entry.driver.cache_key
         if not self._cache.enabled or not template or request.requested_login_user is not None:
+            return ""
+        if request.mech == RPOP:  # a cached password says nothing about its id
             return ""
         return f"P{entry.index}\t{request.expand(template)}"
 

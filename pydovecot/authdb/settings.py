@@ -36,6 +36,11 @@ class AuthSettings(Settings):
     auth_debug_passwords = boolean("no", doc="Log passwords in clear text, given and stored.")
     auth_ssl_require_client_cert = boolean("no", doc="Fail without a valid client certificate.")
     auth_ssl_username_from_cert = boolean("no", doc="Take the user name from the client certificate.")
+    pop3_rpop = boolean(
+        "no",
+        doc="The command RPOP (RFC 1081): an id in place of a password. The passdb field rpop_id has it; "
+        "without that field it is the password. A global setting.",
+    )
     auth_worker_max_count = uint(30, doc="Most auth-worker processes for blocking lookups.")
     # Only userdb listings look at these here; the mail processes refuse users outside of the range.
     first_valid_uid = uint(500, doc="Users below this UID may not log in.")

@@ -11,7 +11,7 @@ from pydovecot.settings.declare import (
     uint,
 )
 
-__all__ = ["LoginSettings", "MailUserSettings", "SslSettings"]
+__all__ = ["ImapLoginSettings", "LoginSettings", "MailUserSettings", "Pop3LoginSettings", "SslSettings"]
 
 
 class LoginSettings(Settings):
@@ -43,6 +43,15 @@ class ImapLoginSettings(Settings):
     imap_id_send = string("name *", doc="Fields of the answer to ID; * is the usual value.")
     imap_id_log = string("", doc="Fields of a client's ID to log; * all.")
     imap_id_retain = boolean("no", doc="Tell the client's ID to auth and mail processes.", since="2.3")
+
+
+class Pop3LoginSettings(Settings):
+    """What pop3-login reads besides."""
+
+    pop3_rpop = boolean("no", doc="The command RPOP; auth reads it as well.")
+    pop3_rpop_reserved_port = boolean(
+        "no", doc="RPOP from client ports below 1024 only, which on most hosts root alone can use."
+    )
 
 
 class SslSettings(Settings):
@@ -87,5 +96,6 @@ class MailUserSettings(Settings):
     mail_log_prefix = strvar(
         "%s(%u)<%{pid}><%{session}>: ", doc="What a mail process's log lines begin with."
     )
+    rawlog_dir = strvar("", doc="If it exists, what each client and the server say goes into files there.")
     auth_socket_path = path("auth-userdb", doc="Where a process started by hand asks for a user.")
     base_dir = path("/run/dovecot", doc="Where the sockets are.")

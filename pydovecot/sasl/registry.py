@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pydovecot.sasl import anonymous, apop, cram_md5, digest_md5, external, login, plain, scram
+from pydovecot.sasl import anonymous, apop, cram_md5, digest_md5, external, login, plain, rpop, scram
 from pydovecot.sasl.mechanism import Mechanism, Need
 
 MECHANISMS: Final[dict[str, Mechanism]] = {
@@ -19,6 +19,9 @@ MECHANISMS: Final[dict[str, Mechanism]] = {
         Mechanism("EXTERNAL", (), Need.VERIFY, external.run),
     )
 }
+
+# Not for auth_mechanisms: the setting pop3_rpop turns it on.
+RPOP: Final = Mechanism("RPOP", ("private", "plaintext"), Need.VERIFY, rpop.run)
 
 # What Dovecot 2.2 and 2.3 know besides: a configuration that names them is right, we do not have them yet.
 NOT_YET: Final = frozenset(

@@ -28,6 +28,7 @@ PROPERTIES = {
     "LOGIN": {"plaintext"},
     "CRAM-MD5": {"dictionary", "active"},
     "APOP": {"private", "dictionary", "active"},
+    "RPOP": {"private", "plaintext"},
     "ANONYMOUS": {"anonymous"},
 }
 LOCAL = "127.0.0.1"
@@ -58,6 +59,8 @@ class FakeRequest:
         given = self.answers
         if self.mechanism == "PLAIN":
             self._decide(given[0].split(b"\0")[1:] if given else None, b"")
+        elif self.mechanism == "RPOP":
+            self._decide(given[0].split(b"\0"), b"")
         elif self.mechanism == "LOGIN":
             prompt = b"Password:" if given else b"Username:"
             self._decide(given if len(given) == 2 else None, prompt)
@@ -170,7 +173,8 @@ def login_client(
 ) -> tuple[LoginClient, MemoryHost, ListSink]:
     """A client with its host and its log, not greeted yet."""
     texts = {"ssl_cert": "x", "ssl_key": "x", "login_greeting": "Hello.", **(settings or {})}
-    host = MemoryHost(texts.get("auth_mechanisms", "plain login cram-md5 apop"))
+    rpop = " rpop" if texts.get("pop3_rpop") == "yes" else ""
+    host = MemoryHost(texts.get("auth_mechanisms", "plain login cram-md5 apop") + rpop)
     kind: Any = {"imap": ImapLoginClient, "pop3": Pop3LoginClient}[protocol]
     sink = ListSink()
     view = MemoryView({name: text for name, text in texts.items() if name != "auth_mechanisms"})
@@ -210,6 +214,7 @@ class LoginMemoryHarness:
     """One login transcript for one way of cutting. Files named *.remote.* come from another address."""
 
     label = "memory"
+    user = "alice"
 
     def __init__(self, transcript: Transcript, cut: Cut) -> None:
         self._transcript, self._cut = transcript, cut

@@ -3,7 +3,7 @@
 from pydovecot.authdb.database import Database
 from pydovecot.event.event import Event
 from pydovecot.sasl.mechanism import Mechanism, Need
-from pydovecot.sasl.registry import MECHANISMS, NOT_YET
+from pydovecot.sasl.registry import MECHANISMS, NOT_YET, RPOP
 
 
 class BadMechanism(Exception):
@@ -27,6 +27,8 @@ def choose(database: Database, event: Event) -> list[Mechanism]:
             chosen.append(mechanism)
     if not settings.auth_mechanisms.split():
         raise BadMechanism("No authentication mechanisms configured")
+    if settings.pop3_rpop:
+        chosen.append(RPOP)
     for mechanism in chosen:
         _check(mechanism, database)
     return chosen

@@ -9,11 +9,13 @@ from typing import ClassVar, Final
 from pydovecot.login import peer
 from pydovecot.login.client import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES, LoginClient
 from pydovecot.login.result import Bye, Result
+from pydovecot.login.settings import Pop3LoginSettings
 from pydovecot.settings.view import SettingsView
 
 CAPABILITIES: Final = "CAPA\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nPIPELINING\r\nAUTH-RESP-CODE\r\n"
 NOT_TRUSTED: Final = "+OK You are not from trusted IP - ignoring"
 MD5_HEX_CHARS: Final = 32
+RESERVED_PORTS: Final = 1024  # below it only root may bind on most hosts; RFC 1081 builds on that
 
 _RESULTS: Final[dict[Result, str]] = {
     Result.TEMPORARY: "-ERR [SYS/TEMP]",
@@ -28,10 +30,11 @@ class Pop3LoginClient(LoginClient):
 
     service: ClassVar[str] = "pop3"
 
-    __slots__ = ("_challenge", "_last_user")
+    __slots__ = ("_challenge", "_last_user", "_rpop_settings")
 
     def configure(self, view: SettingsView) -> None:
         super().configure(view)
+        self._rpop_settings = view.get(Pop3LoginSettings)
         if not hasattr(self, "_challenge"):
             self._challenge = ""
             self._last_user: bytes | None = None
@@ -79,6 +82,8 @@ class Pop3LoginClient(LoginClient):
         del self._buffer[: end + 1]
         name, _, argument = line.partition(b" ")
         handler = _COMMANDS.get(name.upper())
+        if handler is Pop3LoginClient.rpop and not self._rpop_enabled:
+            handler = None
         if handler is not None:
             handler(self, argument)
             return True
@@ -110,13 +115,34 @@ class Pop3LoginClient(LoginClient):
         self._line("+OK")
 
     def pass_command(self, argument: bytes) -> None:
+        user = self._named_user()
+        if user is not None:
+            self.begin_plain(user, argument)
+
+    def _named_user(self) -> bytes | None:
+        """Whom USER named; None, and the client is told, when that is not known."""
         user, self._last_user = self._last_user, None
+        # A client may ignore the answer to USER and show only this one.
+        if user is None and not self.refuse_plaintext(exposed=False):
+            self._line("-ERR No username given.")
+        return user
+
+    @property
+    def _rpop_enabled(self) -> bool:
+        return self._rpop_settings.pop3_rpop and "RPOP" in self.host.mechanisms
+
+    def rpop(self, argument: bytes) -> None:
+        """RPOP id (RFC 1081), in place of PASS; given to auth as `user NUL id`."""
+        user = self._named_user()
         if user is None:
-            # A client may ignore the answer to USER and show only this one.
-            if not self.refuse_plaintext(exposed=False):
-                self._line("-ERR No username given.")
             return
-        self.begin_plain(user, argument)
+        port = self.peer.remote_port
+        if self._rpop_settings.pop3_rpop_reserved_port and not 0 < port < RESERVED_PORTS:
+            self.note_user(user.decode("utf-8", "replace"))
+            self.log(f"RPOP failed: Client port {port} is not reserved")
+            self.send_result(Result.NOT_AUTHORIZED, "RPOP is for clients with a reserved port.")
+            return
+        self.begin_private("RPOP", user + b"\0" + argument)
 
     def auth(self, argument: bytes) -> None:
         if not argument:
@@ -205,6 +231,7 @@ _COMMANDS: Final[dict[bytes, Callable[[Pop3LoginClient, bytes], None]]] = {
     b"CAPA": Pop3LoginClient.capa,
     b"USER": Pop3LoginClient.user_command,
     b"PASS": Pop3LoginClient.pass_command,
+    b"RPOP": Pop3LoginClient.rpop,
     b"AUTH": Pop3LoginClient.auth,
     b"APOP": Pop3LoginClient.apop,
     b"STLS": Pop3LoginClient.stls,

@@ -23,6 +23,8 @@ UNSET_AFTER: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ("imap_urlauth_submit_user", "string", ""),
         ("imap_urlauth_stream_user", "string", ""),
     ),
+    # Our own.
+    "pop3_delete_type": (("pop3_rpop", "bool", "no"), ("pop3_rpop_reserved_port", "bool", "no")),
     "submission_client_workarounds": (("submission_backend_capabilities", "string", ""),),
 }
 

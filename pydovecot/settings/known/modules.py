@@ -27,8 +27,8 @@ AUTH_SETTINGS: Final = _words(
     auth_ssl_require_client_cert auth_ssl_username_from_cert auth_stats auth_use_winbind
     auth_username_chars auth_username_format auth_username_translation auth_verbose
     auth_verbose_passwords auth_winbind_helper_path auth_worker_max_count base_dir first_valid_gid
-    first_valid_uid last_valid_gid last_valid_uid passdb ssl_client_ca_dir ssl_client_ca_file userdb
-    verbose_proctitle"""
+    first_valid_uid last_valid_gid last_valid_uid passdb pop3_rpop ssl_client_ca_dir
+    ssl_client_ca_file userdb verbose_proctitle"""
 )
 
 # What every process that opens mailboxes reads.
@@ -129,7 +129,7 @@ MODULES: Final[dict[str, frozenset[str]]] = {
         pop3_lock_session pop3_logout_format pop3_no_flag_updates pop3_reuse_xuidl pop3_save_uidl
         pop3_uidl_duplicates rawlog_dir"""
     ),
-    "pop3-login": _LOGIN,
+    "pop3-login": _LOGIN | _words("pop3_rpop pop3_rpop_reserved_port"),
     "replicator": _words(
         """auth_socket_path doveadm_socket_path replication_dsync_parameters replication_full_sync_interval
         replication_max_conns"""

@@ -28,6 +28,7 @@ SHARED = {
     "base_dir",
     "first_valid_uid",
     "last_valid_uid",
+    "pop3_rpop",
 }
 
 
