@@ -418,7 +418,7 @@ class MailboxGoneError(Exception):
 
 
 class Store(Protocol):
-    """All mail of one user. `autoexpunged`: how many messages `close` removed, for being too old or too many."""
+    """All mail of one user. `autoexpunged`: messages that `close` removed, being too old or too many."""
 
     autoexpunged: int
 

@@ -11,8 +11,8 @@ from pydovecot.storage.namespaces import NamespaceEntry
 from pydovecot.storage.settings import MailboxSettings
 
 
-def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) -> None:
-    """Remove messages saved before `autoexpunge` and the oldest above `autoexpunge_max_mails`.
+def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) -> int:
+    """Remove messages saved before `autoexpunge` and the oldest above `autoexpunge_max_mails`; says how many.
 
     Failures are left to the next logout: nobody waits for this.
     """
@@ -22,7 +22,7 @@ def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) 
             backend.existence(parts) is not Existence.MAILBOX
             or not backend.status(parts, size=False).messages
         ):
-            return
+            return 0
         view = backend.open(parts, entry.name(parts), readonly=False, keep_recent=True)
         try:
             count = _expired(view.rows(SeqSet.from_ranges([(1, len(view.uids))]), (Column.SAVED,)), settings)
@@ -30,10 +30,11 @@ def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) 
                 count = max(count, len(view.uids) - settings.autoexpunge_max_mails)
             if count:
                 view.expunge_seqs(SeqSet.from_ranges([(1, count)]))
+            return count
         finally:
             view.close()
     except (UserError, InternalError, MailboxGoneError):
-        return
+        return 0
 
 
 def _expired(rows: Iterator[tuple[object, ...]], settings: MailboxSettings) -> int:

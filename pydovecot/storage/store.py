@@ -29,6 +29,7 @@ class UserStore:
 
     def __init__(self, make_spaces: Callable[[Resolver], Namespaces]) -> None:
         self._spaces = make_spaces(self.resolve)
+        self.autoexpunged = 0
 
     @property
     def namespaces(self) -> Sequence[Namespace]:
@@ -218,6 +219,6 @@ class UserStore:
         for entry in self._spaces.entries:
             for parts, settings in entry.mailboxes.items():
                 if settings.autoexpunge or settings.autoexpunge_max_mails:
-                    autoexpunge(entry, parts, settings)
+                    self.autoexpunged += autoexpunge(entry, parts, settings)
         for entry in self._spaces.entries:
             entry.backend.close()

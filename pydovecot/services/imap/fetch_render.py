@@ -143,8 +143,11 @@ class Plan:
                 self.refusal = exc
                 break
             except (InternalError, OSError) as exc:
+                if not torn:
+                    del waiting[held:]
+                    yield from _flush(waiting)
+                waiting, size = [], 0
                 self._failed(exc, torn)
-                del waiting[held:]
             if size >= FLUSH_AT:
                 yield from _flush(waiting)
                 waiting, size = [], 0

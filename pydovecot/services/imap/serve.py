@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from pydovecot.login.mail_session import MailSession
+from pydovecot.login.rawlog import open_rawlog
 from pydovecot.services.imap.build import make_session
 from pydovecot.services.imap.connection import ImapConnection
 from pydovecot.services.imap.session import Session
@@ -63,7 +64,7 @@ def log_end(mail: MailSession, session: Session, connection: ImapConnection) -> 
         "output": connection.bytes_out,
         "deleted": stats.deleted,
         "expunged": stats.expunged,
-        "autoexpunged": 0,
+        "autoexpunged": session.store.autoexpunged,
         "trashed": stats.trashed,
         "appended": stats.appended,
         "fetch_hdr_count": stats.fetch_hdr_count,
@@ -71,7 +72,7 @@ def log_end(mail: MailSession, session: Session, connection: ImapConnection) -> 
         "fetch_body_count": stats.fetch_body_count,
         "fetch_body_bytes": stats.fetch_body_bytes,
     }
-    table = {"session": mail.session_id, **{name: str(number) for name, number in numbers.items()}}
+    table = {**mail.variables, **{name: str(number) for name, number in numbers.items()}}
     text = expand(session.settings.imap_logout_format, table)
     mail.event.info(f"Disconnected: {connection.reason} {text}", **numbers)
 
@@ -84,6 +85,7 @@ class _Stream:
         self._gather = GATHER_SECS
         self._title = ""
         sock = mail.sock
+        self._rawlog = open_rawlog(mail)
         self._in_fd = sock.fileno() if sock is not None else 0
         self._send_some: Callable[[memoryview], int]
         if sock is not None:
@@ -101,6 +103,7 @@ class _Stream:
         try:
             self._send(connection.start())
             if self._mail.input and not connection.closed:
+                self._rawlog.came(self._mail.input)
                 self._send(connection.feed(self._mail.input))
             while not connection.closed:
                 self._turn()
@@ -108,6 +111,8 @@ class _Stream:
             connection.disconnected("Disconnected for inactivity in reading our output")
         except OSError as exc:
             connection.disconnected(exc.strerror or "")
+        finally:
+            self._rawlog.close()
 
     def _turn(self) -> None:
         """Wait for the client, the mailbox, the clock or the master, and do what is due."""
@@ -124,6 +129,7 @@ class _Stream:
         if self._in_fd in ready:
             data = os.read(self._in_fd, READ_BYTES)
             if data:
+                self._rawlog.came(data)
                 self._send(connection.feed(data))
             else:
                 connection.disconnected()
@@ -190,6 +196,7 @@ class _Stream:
 
     def _write(self, data: bytes) -> None:
         """All of it; the timeout is for each piece the client takes, so a slow line is no dead one."""
+        self._rawlog.went(data)
         rest = memoryview(data)
         while rest:
             rest = rest[self._send_some(rest) :]

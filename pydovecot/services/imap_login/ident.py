@@ -87,7 +87,14 @@ def reply(configured: str, version: str) -> bytes:
     if not words:
         return b"NIL"
     uname = os.uname()
-    usual = {"name": NAME, "version": version, "os": uname.sysname, "os-version": uname.release}
+    usual = {
+        "name": NAME,
+        "version": version,
+        "os": uname.sysname,
+        "os-version": uname.release,
+        "support-url": "http://www.dovecot.org/",
+        "support-email": "dovecot@dovecot.org",
+    }
     parts = []
     for key, value in zip(words[::2], [*words[1::2], "*"], strict=False):
         known = usual.get(key.lower()) if value == "*" else value

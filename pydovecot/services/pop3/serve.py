@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
+from pydovecot.login.rawlog import open_rawlog
 from pydovecot.services.pop3 import lock
 from pydovecot.services.pop3.connection import Pop3Connection
 from pydovecot.services.pop3.lock import SessionLock, lock_of
@@ -68,6 +69,7 @@ class _Stream:
 
     def __init__(self, session: MailSession, connection: Pop3Connection, held: SessionLock | None) -> None:
         self._session, self._connection, self._lock = session, connection, held
+        self._rawlog = open_rawlog(session)
         sock = session.sock
         self._in_fd, self._out_fd = (0, 1) if sock is None else (sock.fileno(), sock.fileno())
         if sock is not None:
@@ -83,6 +85,7 @@ class _Stream:
             self._session.started = True
             self._send(connection.start())
             if self._session.input and not connection.closed:
+                self._rawlog.came(self._session.input)
                 self._send(connection.feed(self._session.input))
             while not connection.closed:
                 self._turn()
@@ -93,6 +96,8 @@ class _Stream:
             connection.close("Disconnected for inactivity in reading our output")
         except ConnectionError as exc:
             connection.close(f"Connection closed: {exc.strerror}" if exc.strerror else "Connection closed")
+        finally:
+            self._rawlog.close()
 
     def _turn(self) -> None:
         """Wait for the client, the clock or the master, and do what is due."""
@@ -119,6 +124,7 @@ class _Stream:
             connection.close("Connection closed")
             return
         self._keep_lock()
+        self._rawlog.came(data)
         self._send(connection.feed(data))
 
     def _patience(self, quiet_since: float) -> float:
@@ -152,6 +158,7 @@ class _Stream:
 
     def _write(self, data: bytes) -> None:
         """All of `data`. TimeoutError when the client does not take it."""
+        self._rawlog.went(data)
         try:
             done = os.write(self._out_fd, data)
         except BlockingIOError:
@@ -179,5 +186,6 @@ class _Stream:
 
     def _last_word(self, line: bytes) -> None:
         """To a client that may be gone, and is not waited for."""
+        self._rawlog.went(line)
         with contextlib.suppress(OSError):
             os.write(self._out_fd, line)

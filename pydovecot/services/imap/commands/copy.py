@@ -45,7 +45,6 @@ def run(session: Session, args: Args) -> Conversation:
     seqs = session.resolve(args.messages, uid=args.uid)
     if not seqs:
         return ok("No messages found")
-    before = len(view.uids)
     done = view.move(seqs, args.target) if args.move else view.copy(seqs, args.target)
     if args.target in session.trash:
         session.stats.trashed += len(done.target)
@@ -55,8 +54,6 @@ def run(session: Session, args: Args) -> Conversation:
         yield b"* OK [%b] Moved UIDs.\r\n" % code
         code = b""
     yield from sync(session, uid=args.uid)
-    if args.move:
-        session.stats.expunged += max(0, before - len(view.uids))
     if done.gone:
         return no("Some of the requested messages no longer exist", b"EXPUNGEISSUED")
     return ok("Move completed" if args.move else "Copy completed", code)
