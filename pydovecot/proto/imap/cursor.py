@@ -142,5 +142,6 @@ def parse_modseq(arg: Arg | None) -> ModSeq | None:
 def _number(text: bytes) -> int | None:
     if text.isdigit() and len(text) <= 10:
         number = int(text)
-        return number if 0 < number <= 0xFFFFFFFF else None
+        # The largest number is not `*`: "7:4294967295" is what comes after 6, and clients say it.
+        return min(number, STAR - 1) if 0 < number <= STAR else None
     return STAR if text == b"*" else None

@@ -269,7 +269,9 @@ class IndexedView:
         return [seq for seq, state in enumerate(self._states, 1) if state & mask == value]  # type: ignore[misc]
 
     def changed_since(self, modseq: ModSeq, seqs: SeqSet | None = None) -> Sequence[Seq]:
-        """Messages changed after `modseq`."""
+        """Messages changed after `modseq`; what this view does not know yet is still to come."""
+        if modseq >= self._modseq:
+            return []
         found = positions(self._uids, self._index.changed_since(modseq))
         if seqs is None:
             return [Seq(at + 1) for at in found]
