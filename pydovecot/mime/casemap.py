@@ -1,8 +1,14 @@
 """The form in which texts are compared: titlecase, then decomposed, much like i;unicode-casemap. RFC 5051."""
 
+import re
 import unicodedata
 from typing import Final
 
+# Letters whose case or form came after Unicode 10 (2017): Dovecot 2.3 does not know them, nor do all Pythons.
+_NEWER: Final = re.compile(
+    "[\u019b\u0264\u0282\u1c8a\u1d8e\u2c5f\u32ff\ua794\ua7b8-\ua7f6\uab69\U00010570-\U000107ba\U00010d50-\U00010d85"
+    "\U00016e40-\U00016eff\U0001ccd6-\U0001ccf9\U0001e030-\U0001e06d\U0001fbf0-\U0001fbf9]"
+).fullmatch
 # Titlecase letters that are their own titlecase stay whole in Dovecot's tables.
 _OWN_TITLECASE: Final = frozenset("\u01c5\u01c8\u01cb\u01f2")
 
@@ -16,6 +22,8 @@ class _Table(dict[int, str]):
 
 
 def _mapped(char: str) -> str:
+    if _NEWER(char):
+        return char
     title = char.title()
     if len(title) == 1:
         char = title
@@ -27,6 +35,8 @@ def _mapped(char: str) -> str:
     parts = unicodedata.decomposition(char).split()
     if parts and parts[0].startswith("<"):
         del parts[0]
+    if len(parts) > 1 and char > "\uffff":
+        return char  # letters in boxes, notes, ... do not fall apart in Dovecot
     return "".join(chr(int(part, 16)) for part in parts) or char
 
 

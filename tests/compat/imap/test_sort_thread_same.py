@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def test_discussions_are_threaded(name: str) -> None:
 def test_ordinary_mail() -> None:
     mails = list(mailgen.generate(5, 150))
     assert disagreements(mails, [*single_keys(), *pairs()[::7], *threads()]) == []
+
+
+def test_letters_of_all_scripts() -> None:
+    """i;unicode-casemap, RFC 5051, with the tables that Dovecot has."""
+    letters = [chr(code) for code in range(0x21, 0x1F700) if unicodedata.category(chr(code))[0] in "LMNSP"]
+    mails = [b"Subject: x" + letter.encode() + b"y\n\nb\n" for letter in letters[::13]]
+    assert len(mails) > 5000
+    assert disagreements(mails, [b"SORT (SUBJECT) UTF-8 ALL"]) == []
 
 
 def test_real_mail() -> None:

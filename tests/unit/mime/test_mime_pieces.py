@@ -232,6 +232,9 @@ def test_casemap() -> None:
     assert casemap.normalise("é") == casemap.normalise("É") == "E\u0301"
     assert casemap.normalise("한") == "\u1112\u1161\u11ab"
     assert casemap.normalise("ﬁ") == "fi"
+    assert casemap.normalise("\U0001d41a") == "a"  # mathematical bold
+    for char in "\ua7b9\U00016e60\u32ff\U0001f110\U0001d15e":
+        assert casemap.normalise(char) == char
     assert casemap.normalise("ς") == casemap.normalise("Σ")
 
 
