@@ -1,5 +1,6 @@
 """Ids that stay: of mailboxes through renames, of messages and conversations through everything. RFC 8474."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,11 +104,8 @@ def test_a_mailbox_that_moves_with_its_parent_keeps_its_id(store: UserStore) -> 
     assert store.status("Over/Low").guid == guid
 
 
-def test_all_ids_survive_the_loss_of_the_index(
-    open_one: Callable[[], UserStore], request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    if request.node.callspec.params["open_one"] == "memory":
-        pytest.skip("nothing is kept")
+@pytest.mark.parametrize("open_one", ["maildir", "maildir-fs", "maildir-split"], indirect=True)
+def test_all_ids_survive_the_loss_of_the_index(open_one: Callable[[], UserStore], tmp_path: Path) -> None:
     store = open_one()
     guid = store.create("Box")
     append(store, "Box", text=FIRST)
@@ -121,3 +119,41 @@ def test_all_ids_survive_the_loss_of_the_index(
     other = open_one()
     assert other.status("Box").guid == guid
     assert ids_of(other, "Box") == before
+
+
+@pytest.mark.parametrize("open_one", ["maildir", "maildir-fs"], indirect=True)
+@pytest.mark.parametrize("index_lost", [False, True])
+def test_a_copied_directory_is_another_mailbox(
+    open_one: Callable[[], UserStore], tmp_path: Path, index_lost: bool
+) -> None:
+    """`cp -a .Old .New`, GUID and all."""
+    store = open_one()
+    guid = store.create("Old")
+    append(store, "Old", text=FIRST)
+    root = tmp_path / "Maildir"
+    dot = "." if (root / ".Old").exists() else ""
+    shutil.copytree(root / f"{dot}Old", root / f"{dot}New")
+    if index_lost:
+        store.close()
+        for path in root.glob(FILE_NAME + "*"):
+            path.unlink()
+        store = open_one()
+        assert store.status("Old").guid == guid
+    other = store.status("New").guid
+    assert other and other != guid and store.status("Old").guid == guid
+    assert ids_of(store, "New") == ids_of(store, "Old")  # the messages are the same
+    store.close()
+    for path in root.glob(FILE_NAME + "*"):
+        path.unlink()
+    again = open_one()
+    assert (again.status("New").guid, again.status("Old").guid) == (other, guid)
+
+
+@pytest.mark.parametrize("open_one", ["maildir"], indirect=True)
+def test_a_directory_that_another_program_renamed_keeps_its_id(
+    open_one: Callable[[], UserStore], tmp_path: Path
+) -> None:
+    store = open_one()
+    guid = store.create("Old")
+    (tmp_path / "Maildir" / ".Old").rename(tmp_path / "Maildir" / ".New")
+    assert store.status("New").guid == guid

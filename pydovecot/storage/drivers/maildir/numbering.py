@@ -124,6 +124,8 @@ def read(place: MaildirPlace, header: Header, state: DiskState, *, writable: boo
     whole = uidlist.read(place.uidlist_path)
     if not whole.valid:
         return _make(place, header, state, numbers)
+    if writable and whole.guid not in ("", header.guid) and _is_of_another(place, whole.guid):
+        whole.guid = ""  # somebody has copied the directory; RFC 8474 4 wants an id of its own
     if header.uidvalidity != whole.uidvalidity:
         _restart(place, header, whole)
         numbers.first, numbers.replaced = 1, True
@@ -137,6 +139,15 @@ def read(place: MaildirPlace, header: Header, state: DiskState, *, writable: boo
         whole.guid = whole.guid or place.index.header().guid
         _write(place, state, whole)
     return numbers
+
+
+def _is_of_another(place: MaildirPlace, guid: str) -> bool:
+    """Another mailbox that is there has this GUID."""
+    names = place.host.database.rows(
+        "SELECT name FROM mailbox WHERE guid = ? AND id != ?", (guid, place.index.id)
+    )
+    root = place.host.control_root
+    return any(uidlist.guid_of(raw(f"{root}/{name}/{uidlist.FILE_NAME}")) == guid for (name,) in names)
 
 
 def _take(numbers: Numbers, found: uidlist.Uidlist, stamp: uidlist.Stamp) -> None:
@@ -162,6 +173,12 @@ def _restart(place: MaildirPlace, header: Header, found: uidlist.Uidlist) -> Non
 def _make(place: MaildirPlace, header: Header, state: DiskState, numbers: Numbers) -> Numbers:
     """There is no uidlist: write one of what the index knows, or of nothing."""
     made = uidlist.Uidlist(header.uidvalidity, header.uidnext, header.guid)
+    if made.uidvalidity and not _known_mail(place):
+        # Not the list is lost but the mailbox: another program has deleted it and made it again.
+        place.index.clear()
+        numbers.first = numbers.uidnext = 1
+        numbers.replaced, state.in_new = True, 0
+        made = uidlist.Uidlist()
     if not made.uidvalidity:
         permissions = place.host.permissions
         made.guid = os.urandom(16).hex()
@@ -182,6 +199,13 @@ def _make(place: MaildirPlace, header: Header, state: DiskState, numbers: Number
     if numbers.writable:
         _write(place, state, made)
     return numbers
+
+
+def _known_mail(place: MaildirPlace) -> bool:
+    """Some message of the index is still there."""
+    rows = place.host.database.rows("SELECT name FROM msg WHERE id BETWEEN ? AND ?", place.index.span)
+    known = {filename.base_of(name.removeprefix(NEW)) for (name,) in rows}
+    return any(filename.base_of(name.removeprefix(NEW)) in known for name in place.listing())
 
 
 def _write(place: MaildirPlace, state: DiskState, found: uidlist.Uidlist) -> None:

@@ -52,7 +52,7 @@ class MaildirPlace:
 
     def __init__(self, host: Host, name: str, path: str, control: str) -> None:
         self.host, self.path, self.control = host, path, control
-        self.uidlist_path = f"{control}/dovecot-uidlist"
+        self.uidlist_path = f"{control}/{uidlist.FILE_NAME}"
         self.keywords_path = f"{control}/{keywords.FILE_NAME}"
         self.index = MailboxIndex(host.database, name)
 
@@ -71,7 +71,7 @@ class MaildirPlace:
         try:
             lock.acquire()
         except LockTimeout as exc:
-            raise InternalError(str(exc)) from exc
+            raise InternalError(str(exc), shown="Timeout while waiting for lock") from exc
         except PermissionError:
             yield False
             return

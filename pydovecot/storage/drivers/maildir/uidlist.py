@@ -19,6 +19,8 @@ from pydovecot.base.replace_file import replace_file
 
 MAX_UID: Final = 0xFFFFFFFF
 MAX_BYTES: Final = 1 << 30  # a larger file is no uidlist
+MAX_HEADER_BYTES: Final = 1024  # V, N and G are about 60
+FILE_NAME: Final = "dovecot-uidlist"
 _LINE: Final = re.compile(r"^(\d{1,10}) ([^:\n]*):([^\n]+)$", re.MULTILINE)
 _LINE_V1: Final = re.compile(r"^(\d{1,10}) ([^\n]+)$", re.MULTILINE)
 
@@ -76,6 +78,16 @@ def read_bytes(path: str, offset: int = 0) -> bytes:
             return stream.read(min(MAX_BYTES, max(0, os.fstat(stream.fileno()).st_size - offset)))
     except FileNotFoundError:
         return b""
+
+
+def guid_of(path: str) -> str:
+    """The mailbox's GUID in the first line; "" when there is none."""
+    try:
+        with open(path, "rb") as stream:
+            line = stream.readline(MAX_HEADER_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    return parse(line).guid
 
 
 def parse(data: bytes, *, header: bool = True) -> Uidlist:
