@@ -17,7 +17,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
-from pydovecot.delivery import bounce
 from pydovecot.delivery.deliver import INBOX, Delivery, DeliveryFailed
 from pydovecot.delivery.mail import Mail
 from pydovecot.delivery.settings import DeliverySettings
@@ -27,8 +26,7 @@ from pydovecot.event.sinks import StreamSink, TargetSink
 from pydovecot.event.targets import LogTarget, open_targets
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
-from pydovecot.login.mail_session import INTERNAL_ERROR, user_log_prefix
-from pydovecot.login.mail_user import MailUser
+from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
 from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
 from pydovecot.services.config.settings import LogSettings
@@ -243,6 +241,8 @@ class _Run:
         if not mail.sender:
             self._event.info(f"msgid={message_id}: Return-Path missing, rejection reason: {failure.text}")
             return OK
+        from pydovecot.delivery import bounce
+
         hostname = user.settings.get(MailSettings).hostname or os.uname().nodename
         table = {**user_table(user.username, service=SERVICE), "hostname": hostname}
         postmaster = expand(settings.postmaster_address, table)

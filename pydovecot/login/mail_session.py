@@ -21,7 +21,7 @@ from pydovecot.ipc import anvil
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster, UserReply
 from pydovecot.login import handover, mail_user
 from pydovecot.login.handover import BadHandover, HandoverReply, HandoverRequest
-from pydovecot.login.mail_user import MailUser
+from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
 from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
 from pydovecot.runtime.context import Accepted, Context
@@ -35,8 +35,6 @@ REQUEST_TIMEOUT_SECS: Final = 10.0  # a login process sends its request in one p
 Refusal = Callable[[HandoverRequest, str, str], bytes]
 
 
-# What a client is told when the reason is for the log only.
-INTERNAL_ERROR: Final = "Internal error occurred. Refer to server log for more information."
 
 
 @dataclass(slots=True)
@@ -317,8 +315,3 @@ def _facts(request: HandoverRequest) -> dict[str, str]:
         "session": request.session,
         "local_name": request.local_name,
     }
-
-
-def user_log_prefix(user: MailUser) -> str:
-    """What the log lines of a user's session begin with: mail_log_prefix."""
-    return expand(user.settings.get(MailUserSettings).mail_log_prefix, user.variables)

@@ -22,6 +22,10 @@ from pydovecot.settings.view import SettingsView
 _OWN_FIELDS: Final = frozenset({"uid", "gid", "home", "chroot", "system_groups_user", "nice"})
 
 
+# What a client is told when the reason is for the log only.
+INTERNAL_ERROR: Final = "Internal error occurred. Refer to server log for more information."
+
+
 @dataclass(frozen=True, slots=True)
 class MailUser:
     """A user as a mail process needs it. uid and gid are None where the process keeps its own.
@@ -192,6 +196,11 @@ def _nice(fields: Mapping[str, str]) -> int:
         return int(fields.get("nice", "0"))
     except ValueError:
         return 0
+
+
+def user_log_prefix(user: MailUser) -> str:
+    """What the log lines of a user's session begin with: mail_log_prefix."""
+    return expand(user.settings.get(MailUserSettings).mail_log_prefix, user.variables)
 
 
 def become(user: MailUser, event: Event) -> None:

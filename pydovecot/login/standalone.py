@@ -18,7 +18,8 @@ from pydovecot.event.event import Event
 from pydovecot.event.sinks import StreamSink
 from pydovecot.ipc.auth_master import AuthMaster
 from pydovecot.login import mail_user
-from pydovecot.login.mail_session import MailSession, user_log_prefix
+from pydovecot.login.mail_session import MailSession
+from pydovecot.login.mail_user import user_log_prefix
 from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
 from pydovecot.settings.client import from_file

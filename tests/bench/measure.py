@@ -1,6 +1,7 @@
 """CPU seconds and memory of a server's whole process tree, read from /proc."""
 
 import os
+import resource
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ def tree(root: int) -> list[_Process]:
     for process in found:  # grows while we walk
         found.extend(children.get(process.pid, ()))
     return found
+
+
+def children_seconds() -> float:
+    """User and system time of the programs that this process has started and waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def cpu_seconds(root: int) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from tests.bench import deliveries
 from tests.bench.client import Imap, Pop3
 from tests.bench.mail import Library
 from tests.bench.measure import pss_kib, settle
@@ -24,6 +25,7 @@ class Bench:
     messages: int
     scale: float  # 1.0: full counts
     clock: Clock
+    clock_with_children: Clock  # programs that the workload starts count too
     notes: dict[str, str] = field(default_factory=dict)
 
     def times(self, count: int) -> int:
@@ -236,6 +238,28 @@ def pop3(bench: Bench) -> None:
         client.close()
 
 
+def lmtp(bench: Bench) -> None:
+    """Deliveries over one connection, over eight, and to many recipients at once."""
+    count = bench.times(500)
+    mails = deliveries.messages(count)
+    with bench.clock(f"LMTP, one connection x{count}"):
+        deliveries.one_connection(bench.server, mails, "lmtp")
+    with bench.clock(f"LMTP, {deliveries.CONNECTIONS} connections x{count}"):
+        deliveries.many_connections(bench.server, mails)
+    few = bench.times(50)
+    names = [f"many{number}" for number in range(deliveries.RECIPIENTS)]
+    with bench.clock(f"LMTP, {len(names)} recipients x{few}"):
+        deliveries.one_connection(bench.server, mails[:few], *names)
+
+
+def lda(bench: Bench) -> None:
+    """dovecot-lda, a process for each message; its own CPU seconds are counted."""
+    count = bench.times(50)
+    mails = deliveries.messages(count)
+    with bench.clock_with_children(f"dovecot-lda x{count}"):
+        deliveries.lda(bench.server, mails, "lda")
+
+
 def idle(bench: Bench) -> None:
     """Memory of a session that waits in IDLE."""
     count = bench.times(50)
@@ -268,5 +292,7 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "append": append,
     "copy": copy,
     "pop3": pop3,
+    "lmtp": lmtp,
+    "lda": lda,
     "idle": idle,
 }

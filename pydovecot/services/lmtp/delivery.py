@@ -15,7 +15,7 @@ from pydovecot.delivery.spool import Spool
 from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
-from pydovecot.login.mail_session import INTERNAL_ERROR, user_log_prefix
+from pydovecot.login.mail_user import INTERNAL_ERROR, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.replies import reply

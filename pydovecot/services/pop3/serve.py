@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from pydovecot.login.mail_session import INTERNAL_ERROR, MailSession
+from pydovecot.login.mail_session import MailSession
+from pydovecot.login.mail_user import INTERNAL_ERROR
 from pydovecot.login.rawlog import open_rawlog
 from pydovecot.services.pop3 import lock
 from pydovecot.services.pop3.connection import Pop3Connection
