@@ -214,7 +214,7 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("SORT", "imap/sort.imap", instead(sortkeys, "base_subject", _whole_subject)),
     Row("SORT=DISPLAY", "imap/sort_display.imap", without(sort.KEYS, b"DISPLAYTO")),
     Row("SORT=DISPLAY", "imap/sort_display.imap", instead(sortkeys, "display", sortkeys.mailbox)),
-    Row("THREAD=REFERENCES", "imap/thread.imap", instead(references._Joining, "_gather", lambda *_args: None)),
+    Row("THREAD=REFERENCES", "imap/thread.imap", instead(references._Joining, "_gather", lambda *_: None)),
     Row("THREAD=REFERENCES", "imap/thread.imap", without(COMMANDS, b"UID THREAD")),
     Row("THREAD=REFS", "imap/thread.imap", without(thread.KINDS, b"REFS")),
     Row("THREAD=ORDEREDSUBJECT", "imap/thread.imap", without(thread.KINDS, b"ORDEREDSUBJECT")),

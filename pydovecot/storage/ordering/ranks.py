@@ -4,16 +4,25 @@ Rank 0 is the empty text, whether a message has it or not.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 
-def of_texts(texts: Sequence[str]) -> list[int]:
-    """The rank of each text."""
-    known = set(texts)
-    known.discard("")
-    number = {"": 0}
-    number.update(zip(sorted(known), range(1, len(known) + 1), strict=True))
-    return list(map(number.__getitem__, texts))
+class Counter:
+    """Takes texts one by one and gives each a number at once; what rank that is, is known in the end."""
+
+    def __init__(self) -> None:
+        self._numbers = {"": 0}
+
+    def add(self, text: str) -> int:
+        """The number of a text."""
+        return self._numbers.setdefault(text, len(self._numbers))
+
+    def ranks(self) -> list[int]:
+        """The rank of each number."""
+        ranks = [0] * len(self._numbers)
+        for rank, text in enumerate(sorted(self._numbers)):
+            ranks[self._numbers[text]] = rank
+        return ranks
 
 
 def compact(ranks: Iterable[int]) -> list[int]:

@@ -9,7 +9,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.model.sort import SortKey
 from pydovecot.storage.api import Column, ExpungedError, View
 from pydovecot.storage.ordering import ranks
-from pydovecot.storage.ordering.shelf import Kept, Shelf, aligned
+from pydovecot.storage.ordering.shelf import Aligned, Kept, Shelf, aligned
 
 # From this share of new messages on everything is compared anew: a place found costs some 15 texts read.
 _MANY_NEW: Final = 1 / 50
@@ -113,35 +113,42 @@ class Values:
             packed.frombytes(current)
             return packed
         known = aligned(self.latest(key.value), "I", self.uids)
-        count = len(self.uids)
-        if len(known.missing) > count * _MANY_NEW:
-            texts = self._texts(key, range(count))
-            every = [texts[place] for place in range(count)]
-            found = ranks.of_texts([text for text, _ in every])
-            bits = [bit for _, bit in every]
+        if len(known.missing) > len(self.uids) * _MANY_NEW:
+            packed.extend(self._all_ranks(key))
         else:
-            texts = self._texts(key, known.missing)
-            bits = [value & 1 for value in known.values]
-            found = [value >> 1 for value in known.values]
-            found = ranks.insert(
-                found if known.whole else ranks.compact(found),
-                {place: text for place, (text, _) in texts.items()},
-                lambda place: self._texts(key, [place])[place][0],
-            )
-            for place, (_, bit) in texts.items():
-                bits[place] = bit
-        packed.extend([rank << 1 | bit for rank, bit in zip(found, bits, strict=True)])
+            packed.extend(self._more_ranks(key, known))
         self.keep(key.value, packed.tobytes())
         return packed
 
-    def _texts(self, key: SortKey, places: Sequence[int]) -> dict[int, tuple[str, int]]:
-        """(text, bit) by place; empty ones of messages whose content is gone."""
+    def _all_ranks(self, key: SortKey) -> Iterator[int]:
+        """Packed ranks, from every message's text."""
+        counter = ranks.Counter()
+        found: array[int] = array("I", bytes(4 * len(self.uids)))
+        for place, text, bit in self._texts(key, range(len(self.uids))):
+            found[place] = counter.add(text) << 1 | bit
+        final = counter.ranks()
+        return (final[value >> 1] << 1 | value & 1 for value in found)
+
+    def _more_ranks(self, key: SortKey, known: Aligned) -> Iterator[int]:
+        """Packed ranks, from those that are known and the texts of new messages."""
+        texts: dict[int, str] = {}
+        bits = [value & 1 for value in known.values]
+        for place, text, bit in self._texts(key, known.missing):
+            texts[place], bits[place] = text, bit
+        found = [value >> 1 for value in known.values]
+        found = ranks.insert(
+            found if known.whole else ranks.compact(found),
+            texts,
+            lambda place: next((text for _, text, _ in self._texts(key, [place])), ""),
+        )
+        return (rank << 1 | bit for rank, bit in zip(found, bits, strict=True))
+
+    def _texts(self, key: SortKey, places: Sequence[int]) -> Iterator[tuple[int, str, int]]:
+        """(place, text, bit); messages whose content is gone are left out, as if they had no text."""
         text_of = _TEXTS[key]
-        texts = {seq - 1: text_of(block) for seq, block in self._rows(places, Column.FIELDS)}
-        if len(texts) < len(places):
-            for place in places:
-                texts.setdefault(place, ("", 0))
-        return texts
+        for seq, block in self._rows(places, Column.FIELDS):
+            text, bit = text_of(block)
+            yield seq - 1, text, bit
 
     def blocks(self, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """(sequence number, header fields) of messages; those whose content is gone are left out."""
