@@ -61,6 +61,8 @@ NewMail = tuple[int, int, str, int | None, int | None, int | None, int | None, s
 class Delta:
     """What happened after a modseq: `states` of new and changed messages by UID, `expunged` UIDs.
 
+    A message whose flags were changed and changed back is among them: its modseq is another one.
+
     `complete`: the log does not reach back so far; `states` are all messages there are.
     """
 
@@ -345,8 +347,8 @@ class MailboxIndex:
         states: list[tuple[int, int]] = []
         for low, high in merge((low, high) for low, high, kind in entries if kind == CHANGED):
             states += self.database.rows(
-                "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ?",
-                (UID_MASK, self.key(low), self.key(high)),
+                "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ? AND modseq > ?",
+                (UID_MASK, self.key(low), self.key(high), modseq),
             )
         return Delta(header.modseq, states, expunged)
 

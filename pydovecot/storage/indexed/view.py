@@ -60,6 +60,7 @@ class IndexedView:
         self._wire = Wire(self._header.keyword_names())
         self._held: set[int] = set()  # expunged, but not told yet
         self._pending: set[int] = set()  # changed by this view, not told yet
+        self._stored: set[int] = set()  # likewise, or not to be told: its new modseq is no news
         self._recent: set[int] = set()
         self._shows_recent = True
         self._take_recent(0)
@@ -342,6 +343,7 @@ class IndexedView:
             known = self._states[at]
             if mine:
                 changed.append(at + 1)
+                self._stored.add(uid)
             if state != known:
                 # What another session did is told even if it is what this one asked for.
                 if not silent or not mine or change.apply(known) != state:
@@ -480,6 +482,7 @@ class IndexedView:
         changed = self._take_states(delta) if delta is not None else set()
         changed.update(positions(self._uids, sorted(self._pending)))
         self._pending.clear()
+        self._stored.clear()
         if len(self._uids) > known:
             self._take_recent(known)
         recent, self._told_recent = self._told_recent, len(self._recent)
@@ -504,8 +507,11 @@ class IndexedView:
         for at, (uid, state) in zip(
             positions(self._uids, [uid for uid, _ in old], exact=False), old, strict=True
         ):
-            if at < len(self._uids) and self._uids[at] == uid and self._states[at] != state:
-                changed.add(at)
+            if at < len(self._uids) and self._uids[at] == uid:
+                # Flags that are as they were have another modseq, which clients with CONDSTORE keep; as Dovecot.
+                touched = not delta.complete and uid not in self._stored
+                if touched or self._states[at] != state:
+                    changed.add(at)
         self._uids, self._states, _ = apply(
             self._uids, self._states, Delta(delta.modseq, delta.states, set())
         )
