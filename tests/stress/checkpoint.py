@@ -53,6 +53,7 @@ class Checkpoint:
             return
         selected.owners_flags(self.world.tick)
         told = {uid: one.flags for uid, one in selected.by_uid() if one.flags is not None}
+        modseqs = {uid: one.modseq for uid, one in selected.by_uid() if one.modseq}
         count = len(selected.messages)
         self._fetch(conn, selected)
         if len(selected.messages) != count:
@@ -64,6 +65,8 @@ class Checkpoint:
                 raise Violation(
                     f"flags of UID {uid} were told as {_show(told[uid])} and are {_show(message.flags)}"
                 )
+            if modseqs.get(uid, message.modseq) != message.modseq:
+                raise Violation(f"MODSEQ of UID {uid} was told as {modseqs[uid]} and is {message.modseq}")
         if not selected.known():
             raise Violation("UID FETCH 1:* left out messages")
         recent = sum(message.recent for message in selected.messages)

@@ -121,6 +121,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.tick = 0
+        self.mixed = False  # two servers on one Maildir: each has its own Recent
         self.talk: deque[str] = deque(maxlen=KEPT_LINES)  # of all connections
         self.library = Library(seed)
         self.boxes: dict[tuple[str, int], Box] = {}

@@ -79,6 +79,7 @@ class Run:
             user: len(range(at, options.connections, options.users)) for at, user in enumerate(self.users)
         }
         self.plan = Plan(self.source, self.stable, each, mixed=len(options.servers) > 1)
+        self.world.mixed = self.plan.mixed
         self.connections: list[Connection] = []
         self._caches: dict[int, Cache | None] = {}
         self._now: Connection | None = None
@@ -270,7 +271,7 @@ class Run:
             for sock in select.select(list(socks), [], [], 0.05)[0]:
                 self._take(socks[sock])
         if self.plan.mixed:
-            time.sleep(0.5)  # directory times are not finer than the clock's tick
+            time.sleep(2.5)  # Dovecot trusts a directory that it has read within a second of its last change
         Checkpoint(self).look()
         self.counts.checkpoints += 1
         if not self.options.quiet:

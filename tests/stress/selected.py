@@ -53,6 +53,7 @@ class Selected:
         self.asked_modseq = 0  # highest modseq that was told before SELECT was sent
         self.highest = 0
         self.qresync = False
+        self.suspects: dict[int, str] = {}
         self.changed = Changed()
 
     # -- what the client knows -----------------------------------------------------------------------------
@@ -175,10 +176,10 @@ class Selected:
 
     def _flags(self, message: Message, flags: frozenset[bytes], modseq: int) -> None:
         told = frozenset(flag for flag in flags if flag.lower() != b"\\recent")
-        # FETCH BODY[] tells \Seen at once; Dovecot tells its modseq only with the next FLAGS.
-        known = message.flags if message.flags is None else message.flags | told & {b"\\Seen"}
-        if known is not None and modseq and told != known and modseq <= message.flags_modseq:
-            raise Violation(f"flags of UID {message.uid} changed, but not MODSEQ {modseq}")
+        # What FETCH BODY[] and STORE have found may be told before its modseq, which must follow.
+        if message.flags is not None and modseq and message.uid is not None:
+            if told != message.flags and modseq <= message.flags_modseq:
+                self.suspects[message.uid] = f"flags of UID {message.uid} changed, but not MODSEQ {modseq}"
         message.flags, message.recent = told, told != flags
         message.flags_modseq = max(message.flags_modseq, modseq)
         if message.uid is None:
@@ -186,12 +187,14 @@ class Selected:
         self.changed.flags.add(message.uid)
         if message.recent and not self.readonly:
             owner = self.box.recent.setdefault(message.uid, self.session)
-            if owner != self.session and self.server != "mixed":
+            if owner != self.session and not self.world.mixed:
                 raise Violation(f"UID {message.uid} is \\Recent in two sessions")
 
     def _modseq(self, message: Message, modseq: int) -> None:
         if modseq < message.modseq:
             raise Violation(f"MODSEQ of UID {message.uid} fell from {message.modseq} to {modseq}")
+        if modseq > message.modseq and message.uid is not None:
+            self.suspects.pop(message.uid, None)
         message.modseq = modseq
         if message.uid is not None:
             self.box.told_modseq(self.server, message.uid, modseq)
@@ -231,6 +234,9 @@ class Selected:
 
     def owners_flags(self, before: int) -> None:
         """Keywords as their owners have set them, for a command that was sent at tick `before`."""
+        for uid, text in self.suspects.items():
+            if self.seq_of(uid):
+                raise Violation(text)
         for uid, message in self.by_uid():
             if message.flags is None:
                 continue
