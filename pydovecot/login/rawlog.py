@@ -1,6 +1,6 @@
 """rawlog_dir: what one client and the server said to each other, in two files, for finding faults.
 
-Each line begins with the time of its first octet. Nothing of the login is there, so no password; but all mail.
+Each line begins with the time of its first octet. The login is not there, so no password; but all mail is.
 """
 
 import os
