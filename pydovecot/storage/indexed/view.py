@@ -508,7 +508,7 @@ class IndexedView:
             positions(self._uids, [uid for uid, _ in old], exact=False), old, strict=True
         ):
             if at < len(self._uids) and self._uids[at] == uid:
-                # Flags that are as they were have another modseq, which clients with CONDSTORE keep; as Dovecot.
+                # Flags that are as they were have another modseq, which CONDSTORE clients keep; as Dovecot.
                 touched = not delta.complete and uid not in self._stored
                 if touched or self._states[at] != state:
                     changed.add(at)
