@@ -85,7 +85,8 @@ _UTF8_NAMES: Final = frozenset(("utf-8", "utf8", "us-ascii", "ascii"))
 _NOT_CHARSETS: Final = frozenset(
     ("idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined", "mbcs", "oem", "utf-8-sig")
 )
-_NAME: Final = re.compile(r"[A-Za-z0-9_.:+()=/ \-]{1,64}")
+_JUNK: Final = re.compile(rb"[^A-Za-z0-9_./,:=+()\-]")  # nobody looks at these, nor at what is behind a NUL
+_NAME: Final = re.compile(r"[a-z0-9_.+()=/\-]{1,64}(?::\d{4})?")
 # Loaded with this module: a process that has become its user may not be able to read Python's files.
 _PRELOADED: Final = """
     ascii latin_1 utf_7 utf_8 utf_16 utf_16_le utf_16_be utf_32 iso8859_1 iso8859_2 iso8859_3 iso8859_4
@@ -104,7 +105,7 @@ _REPEATED: Final = re.compile("\ufffd\ufffd+")
 @lru_cache(maxsize=256)
 def lookup(name: bytes) -> str | None:
     """Python's name of a charset; None when it is unknown."""
-    text = name.decode("ascii", "replace").strip(" \t\"';,").lower()
+    text = _JUNK.sub(b"", name.partition(b"\0")[0]).decode("ascii").strip(";,").lower()
     if text in _UTF8_NAMES:
         return "utf-8"
     if not _NAME.fullmatch(text):
@@ -147,4 +148,18 @@ def decode(data: bytes, name: str = "utf-8") -> str:
         wider = _WIDER.get(name)
         if wider is not None:
             return decode(data, wider)
-        return _REPEATED.sub("\ufffd", data.decode(name, "replace"))
+        errors = "replace" if name == "utf-8" else SKIP_OCTET
+        return _REPEATED.sub("\ufffd", data.decode(name, errors))
+
+
+def _skip_octet(error: UnicodeError) -> tuple[str, int]:
+    """Go on behind the first octet of what is broken; what is incomplete at the end goes."""
+    assert isinstance(error, UnicodeDecodeError)
+    if error.end >= len(error.object) and _INCOMPLETE.search(error.reason) is not None:
+        return "", error.end
+    return "\ufffd", error.start + 1
+
+
+SKIP_OCTET: Final = "pydovecot.skip_octet"
+_INCOMPLETE: Final = re.compile("incomplete|truncated|unterminated|unexpected end|partial")
+codecs.register_error(SKIP_OCTET, _skip_octet)

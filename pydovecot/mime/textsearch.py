@@ -16,7 +16,7 @@ _ASCII_SAFE: Final = re.compile(
     rb"US-ASCII|ASCII|UTF-?8|ISO[-_]?8859[-_]\d+|(?:WINDOWS-|CP)12\d\d|KOI8-[RU]|GBK?|GB2312|GB18030|BIG5|EUC-\w+"
     rb"|SHIFT_JIS|ISO-2022-[JK][PR]|KS_C_5601-1987|TIS-620"
 ).fullmatch
-_PLAIN_TYPE: Final = re.compile(rb"\nCONTENT-TYPE: TEXT/[A-Z0-9.+-]+[ \t]*+(?:;|\r?\n)")
+_PLAIN_TYPE: Final = re.compile(rb"\nCONTENT-TYPE: TEXT/[A-Z0-9.+-]+[ \t]*+(?:;|\r?\n(?![ \t]))")
 _PLAIN_ENCODING: Final = re.compile(rb"\nCONTENT-TRANSFER-ENCODING: [78]BIT\r?\n(?![ \t])")
 _PLACEHOLDERS: Final = b" ".join((MISSING_MAILBOX, MISSING_DOMAIN, SYNTAX_ERROR, INVALID_ROUTE))
 _WORDS: Final = re.compile(r"[A-Z0-9]+|[^\x00-\x7f]+")
@@ -125,8 +125,11 @@ def header_text(block: bytes) -> str:
         start = block.rfind(b"\n", 0, at) + 1
         end = block.find(b"\n", at)
         end = end if end >= 0 else len(block)
-        if (colon := block.find(b":", start, at)) >= 0:
+        colon = block.find(b":", start, end)
+        value = start  # a line without a colon is decoded too
+        if colon >= 0:
             value = colon + 2 if block[colon + 1 : colon + 2] in (b" ", b"\t") else colon + 1
+        if colon < 0 or b"=?" in block[value:end]:
             out.append(casemap.normalise(charset.decode(block[done:value])))
             out.append(words.normalised(block[value:end]))
             done = end

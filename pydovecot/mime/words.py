@@ -41,7 +41,8 @@ def _pieces(value: bytes) -> Iterator[tuple[bytes, str | None]]:
             pos = at + 2
             continue
         if data:
-            yield data, charset.lookup(found[1].partition(b"*")[0])
+            name = found[1].partition(b"*")[0]
+            yield data, charset.lookup(name) if name else "ascii"
         pos = start = found.end()
     if start < len(value):
         yield value[start:], "utf-8"

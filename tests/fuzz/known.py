@@ -18,6 +18,13 @@ _FILTERED: Final = re.compile(
 _BARE_CR: Final = re.compile(rb"\r(?!\n)")
 _BINARY_SIZE: Final = re.compile(rb"BINARY\.SIZE\[([0-9.]*)\]")
 _NO_BINARY: Final = re.compile(rb"\* \d+ FETCH \(UID \d+\)\r\n.*", re.DOTALL)  # Dovecot did not answer
+_LITERAL: Final = re.compile(rb"\{\d+\}\r\n(.*\)\r\n)", re.DOTALL)
+_CHARSET: Final = re.compile(rb"=\?([^?]*)\?|charset\*?[0-9*]*\s*=\s*\"?([^\"\s;]*)", re.IGNORECASE)
+# Charsets that Python and Dovecot's iconv know by the same names, with the same letters.
+_SHARED: Final = re.compile(
+    rb"|us-ascii|ascii|utf-?[78]|iso-8859-(?:[1-9]|1[013456])|windows-125\d|koi8-[ru]|iso-2022-jp|euc-jp",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,24 @@ def _binary(message: bytes, difference: Difference) -> bool:
         return False
     if _NO_BINARY.fullmatch(difference.theirs) or _BARE_CR.search(message):
         return True
+    ours, theirs = _LITERAL.search(difference.ours), _LITERAL.search(difference.theirs)
+    if (
+        ours
+        and theirs
+        and ours[1].startswith(theirs[1].removesuffix(b")\r\n"))
+        and len(ours[1]) > len(theirs[1])
+    ):
+        return True  # cut off
     parts = [structure.parse(message)]
     for part in parts:
         parts += part.children
     return not all(structure.has_empty_line(message[part.start : part.body]) for part in parts)
+
+
+def _charset(message: bytes, difference: Difference) -> bool:
+    if not difference.question.startswith(b"SEARCH"):
+        return False
+    return not all(_SHARED.fullmatch(a or b) for a, b in _CHARSET.findall(message))
 
 
 def _binary_size(message: bytes, difference: Difference) -> bool:
@@ -61,6 +82,7 @@ def _binary_size(message: bytes, difference: Difference) -> bool:
 KNOWN: Final = (
     Known("* BINARY.SIZE is the number of octets", "RFC 3516 4.3", _binary_size),
     Known("* BINARY of messages in which a header has no empty line", "RFC 3516 4.3", _binary),
+    Known("* Charsets: text that is no", "senders mean by them", _charset),
     Known("* A partial that begins at the last octet of HEADER.FIELDS", "RFC 3501 6.4.5", _last_octet),
 )
 

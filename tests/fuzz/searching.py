@@ -60,7 +60,7 @@ def _part(text: str, choose: random.Random) -> str:
 
 
 def _question(choose: random.Random, text: str) -> bytes:
-    text = "".join(char for char in text if char not in "\0\r\n" and not 0xD800 <= ord(char) < 0xE000) or "a"
+    text = re.sub("[\0\r\n\ufffd\ud800-\udfff]", "", text) or "a"
     if choose.random() < 0.3:
         text = text.swapcase()
     name = choose.choice(CHARSETS)
