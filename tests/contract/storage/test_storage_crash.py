@@ -1,4 +1,4 @@
-"""kill -9 at random moments of APPEND, STORE, COPY, MOVE and EXPUNGE on a Maildir.
+"""kill -9 at random moments of APPEND, STORE, COPY, MOVE, REPLACE and EXPUNGE on a Maildir.
 
 A child works through storage.api and writes down each step before and after it; the parent kills it.
 Afterwards every acknowledged step must have happened, the step in the middle may have happened for any of
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
+from pydovecot.model.numbers import Seq
 from pydovecot.model.seqset import SeqSet
 from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.api import Column, View
@@ -77,11 +78,20 @@ class Child:
             view = self.views[name]
             view.sync()
             count = len(view.uids)
-            steps = [self.append, self.append, self.flags, self.flags, self.copy, self.move, self.expunge]
+            steps = [
+                self.append,
+                self.append,
+                self.flags,
+                self.flags,
+                self.copy,
+                self.move,
+                self.expunge,
+                self.replace,
+            ]
             if not count:
                 steps = [self.append]
             elif count > KEEP:
-                steps = [self.expunge, self.flags, self.move]
+                steps = [self.expunge, self.flags, self.move, self.replace]
             self.random.choice(steps)(name, view)
 
     def some(self, view: View) -> SeqSet:
@@ -133,6 +143,17 @@ class Child:
         self.say("b", kind, name, self.uids(view, seqs), target)
         result = view.move(seqs, target) if kind == "move" else view.copy(seqs, target)
         self.say("a", ",".join(map(str, result.target)))
+
+    def replace(self, name: str, view: View) -> None:
+        seq = Seq(self.random.randint(1, len(view.uids)))
+        target = self.random.choice(BOXES)
+        self.say("b", "replace", name, view.uids[seq - 1], target, self.ident)
+        save = self.store.save(target)
+        save.begin(FlagSet(), None)
+        save.write(text_of(self.ident))
+        save.finish()
+        self.ident += 1
+        self.say("a", view.replace(seq, save).uids[0])
 
     def expunge(self, name: str, view: View) -> None:
         seqs = self.some(view)
@@ -203,7 +224,9 @@ def take_step(model: Model, begin: list[str], result: list[str]) -> None:
         assert len(given) == len(sources)
         for uid, target in zip(sources, given, strict=True):
             model.mails[begin[4], target] = model.mails[name, uid]
-    if kind in ("move", "expunge"):
+    if kind == "replace":
+        model.mails[begin[4], given[0]] = (int(begin[5]), frozenset())
+    if kind in ("move", "expunge", "replace"):
         for uid in sources:
             del model.mails[name, uid]
 
@@ -250,6 +273,11 @@ def judge(model: Model, begin: list[str] | None, found: dict[Where, tuple[int, f
         assert begin is not None
         allowed = {model.mails[where][0] for where in touched}
         assert {where[0] for where in extra} <= {begin[4]}
+    elif kind == "replace":
+        assert begin is not None
+        allowed = {int(begin[5])}
+        assert {where[0] for where in extra} <= {begin[4]}
+        assert extra or touched <= found.keys(), f"neither old nor new after {begin}"
     else:
         allowed = set()
     assert {mail[0] for mail in extra.values()} <= allowed, f"{extra} in {begin}"
@@ -275,6 +303,8 @@ def test_kill_at_random_points(tmp_path: Path) -> None:
                 begin = line
                 if line[1] == "append":
                     model.idents = int(line[3]) + int(line[4])
+                elif line[1] == "replace":
+                    model.idents = int(line[5]) + 1
             elif line[0] == "a":
                 assert begin is not None
                 take_step(model, begin, line)
@@ -289,4 +319,9 @@ def test_kill_at_random_points(tmp_path: Path) -> None:
             interrupted[begin[1]] = interrupted.get(begin[1], 0) + 1
     print("interrupted:", interrupted)
     if CRASHES >= 500:
-        assert min(interrupted.get(kind, 0) for kind in ("append", "flags", "copy", "move", "expunge")) > 5
+        assert (
+            min(
+                interrupted.get(kind, 0) for kind in ("append", "flags", "copy", "move", "expunge", "replace")
+            )
+            > 5
+        )
