@@ -42,4 +42,11 @@ class DiskFullError(UserError):
 
 
 class InternalError(Exception):
-    """Something failed on our side: logged once with context, the user sees only a reference."""
+    """Something failed on our side: logged once with context, the user sees only a reference.
+
+    `shown`: unless there are words that tell the user what to do and nothing else.
+    """
+
+    def __init__(self, text: str, *, shown: str = "") -> None:
+        super().__init__(text)
+        self.shown = shown

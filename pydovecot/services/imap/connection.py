@@ -243,6 +243,8 @@ class ImapConnection:
         event = self.session.event
         if isinstance(exc, InternalError):
             event.error(str(exc))
+            if exc.shown:
+                return no(exc.shown, b"SERVERBUG")
         else:
             event.exception(f"{self.running} failed", exc)
         now = datetime.fromtimestamp(self.session.world.now()).strftime("%Y-%m-%d %H:%M:%S")

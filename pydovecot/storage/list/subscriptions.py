@@ -11,6 +11,7 @@ from pydovecot.base import tabescape
 from pydovecot.base.dotlock import Dotlock
 from pydovecot.base.mutf7 import decode_lenient, encode_lenient
 from pydovecot.base.replace_file import replace_file
+from pydovecot.model.errors import Code, UserError
 
 HEADER: Final = b"V\t2\n\n"
 MAX_BYTES: Final = 16 << 20  # of a file, as much as anybody can have subscribed to
@@ -68,6 +69,14 @@ class Subscriptions:
 
     def set(self, name: str, subscribed: bool) -> bool:
         """Add or remove a name; False when nothing changed."""
+        if (name in self.names()) == subscribed:
+            return False
+        try:
+            return self._set(name, subscribed)
+        except PermissionError:
+            raise UserError(Code.NOPERM, "No permission to modify subscriptions") from None
+
+    def _set(self, name: str, subscribed: bool) -> bool:
         with Dotlock(self._path, timeout=LOCK_SECS):
             names = list(self.names())
             if (name in names) == subscribed:

@@ -148,6 +148,8 @@ class MaildirBackend:
         self._repair(parts)
         folder = self.folder(parts)
         self._clean_tmp(folder.path)
+        # Mail of others that may only be read (or a file system that is): no command can change anything.
+        readonly = readonly or not os.access(folder.path + "/cur", os.W_OK, effective_ids=True)
         return IndexedView(folder, shown, self._resolve, readonly=readonly, keep_recent=keep_recent)
 
     def _repair(self, parts: Parts) -> None:
