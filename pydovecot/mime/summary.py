@@ -1,8 +1,9 @@
 """Everything the index wants to know of a new message, from one scan of it."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from pydovecot.mime import bodystructure, date, envelope, structure
+from pydovecot.mime import bodystructure, date, envelope, header, structure
 
 
 class Summary(NamedTuple):
@@ -38,7 +39,13 @@ def of(message: bytes) -> Summary:
     )
 
 
-def sent_of(fields: structure.Fields) -> tuple[int, int]:
+def of_header(block: bytes) -> tuple[bytes, int, int]:
+    """(`envelope`, `sent`, `sent_day`) of a message's header, for who has no need of the rest."""
+    fields = header.interesting(block)
+    return b"(" + envelope.from_fields(fields) + b")", *sent_of(fields)
+
+
+def sent_of(fields: Iterable[tuple[bytes, bytes]]) -> tuple[int, int]:
     """(`sent`, `sent_day`) of a message's header fields."""
     for name, value in fields:
         if name == b"date":

@@ -108,8 +108,7 @@ class MaildirFolder(MaildirPlace):
             if not CRLF_COLUMNS.isdisjoint(wanted) and filled.size is None:
                 filled.psize, filled.size = len(content.whole()), crlf_size(content.whole())
             if not HEAD_COLUMNS.isdisjoint(wanted):
-                found = summary.of(content.head())
-                filled.envelope, filled.sent, filled.sent_day = found.envelope, found.sent, found.sent_day
+                filled.envelope, filled.sent, filled.sent_day = summary.of_header(content.head())
                 filled.fields = common_fields(content.head())
         if Column.PREVIEW in wanted:
             filled.preview = preview(content.whole())
