@@ -349,6 +349,8 @@ class IndexedView:
                 if not silent or not mine or change.apply(known) != state:
                     self._pending.add(uid)
                 self._states[at] = state
+            elif mine and not silent:
+                self._pending.add(uid)  # others had changed it, and this has changed it back
         header = self._index.header()
         self._learn_keywords(header)
         if outcome.modseq == self._modseq + 1 and header.born == self._header.born:
