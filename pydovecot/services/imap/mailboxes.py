@@ -1,10 +1,14 @@
 """Mailbox names on the wire, str in the model: modified UTF-7 (RFC 3501 5.1.3), or UTF-8 (RFC 9051 5.1)."""
 
 import unicodedata
+from typing import Final
 
 from pydovecot.base import mutf7
 from pydovecot.model.errors import Code, UserError
 from pydovecot.proto.imap.encode import astring, utf8_astring
+
+# No name is longer in storage; and what sorts combining characters takes the square of their number.
+MAX_UTF8_BYTES: Final = 4096
 
 
 class Name(str):
@@ -31,13 +35,20 @@ def decode(wire: bytes) -> str:
     return "INBOX" if name.upper() == "INBOX" else name
 
 
+def normalized(text: str) -> str:
+    """Normalization Form C."""
+    return unicodedata.normalize("NFC", text)
+
+
 def decode_utf8(wire: bytes) -> str:
     """The same of an IMAP4rev2 client, in Normalization Form C: a `Name` if it was written otherwise."""
+    if len(wire) > MAX_UTF8_BYTES:
+        raise UserError(Code.CANNOT, "Mailbox name too long")
     try:
         given = wire.decode()
     except UnicodeDecodeError:
         raise UserError(Code.CANNOT, "Mailbox name is not valid UTF-8") from None
-    name = unicodedata.normalize("NFC", given)
+    name = normalized(given)
     return Name.of("INBOX" if name.upper() == "INBOX" else name, given)
 
 

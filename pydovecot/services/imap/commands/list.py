@@ -1,6 +1,5 @@
 r"""LIST with selection and return options. RFC 3501 6.3.8, RFC 5258, RFC 5819 (STATUS), RFC 6154."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -157,7 +156,8 @@ def full_patterns(session: Session, reference: bytes, patterns: Sequence[bytes])
         try:
             if session.rev2:
                 given = (reference + pattern).decode()
-                yield from {given, unicodedata.normalize("NFC", given)}
+                if len(given) <= mailboxes.MAX_UTF8_BYTES:
+                    yield from {given, mailboxes.normalized(given)}
             else:
                 yield mutf7.decode(reference + pattern)
         except ValueError:  # BadMutf7 is one, UnicodeDecodeError as well
