@@ -184,7 +184,8 @@ class Parser:
         """`text` is the next piece of the command, up to its end or to a literal."""
         self._size += len(text)
         self._command = None
-        literal = self._literal_at_end(text) if text.endswith(b"}") else None
+        streams = command.name in self._streaming
+        literal = self._literal_at_end(text, message=streams) if text.endswith(b"}") else None
         if not command.name:  # a line that is dropped
             if literal is not None:
                 self._swallow(literal)
@@ -198,7 +199,7 @@ class Parser:
             self._swallow(literal)
             return command
         command.text = b"%b%b\r\n" % (command.text, text)
-        if command.name in self._streaming:
+        if streams:
             command.stream = literal
             self._literal_left = literal.size
             return command
@@ -215,7 +216,7 @@ class Parser:
         self._literal_left = literal.size
         return Signal.CONTINUE if literal.sync else None
 
-    def _literal_at_end(self, text: bytes) -> LiteralStart | None:
+    def _literal_at_end(self, text: bytes, *, message: bool = False) -> LiteralStart | None:
         found = _LITERAL.search(text)
         if found is None:
             return None
@@ -227,7 +228,8 @@ class Parser:
         sync = not found[3]
         if not sync and self._literal_minus and size > 4096:
             # RFC 7888 5: the octets are already on their way, nothing sane can follow.
-            raise BadSyntax("Non-synchronizing literal size too large", fatal=True)
+            code = "[TOOBIG] " if message else ""
+            raise BadSyntax(f"{code}Non-synchronizing literal size too large", fatal=True)
         return LiteralStart(size, sync, bool(found[1]))
 
     def _collect_literal(self) -> bool:
@@ -268,7 +270,7 @@ class Parser:
         line = self._take_line()
         if line is None:
             return None
-        literal = self._literal_at_end(line) if line.endswith(b"}") else None
+        literal = self._literal_at_end(line, message=True) if line.endswith(b"}") else None
         if literal is not None:
             self._literal_left = literal.size
             line += b"\r\n"

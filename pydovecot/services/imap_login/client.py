@@ -167,7 +167,7 @@ class ImapLoginClient(LoginClient):
                 return True
         if command.name == b"AUTHENTICATE" and command.tag:
             return self._authenticate()
-        complete = step(buffer, command)
+        complete = step(buffer, command, literal_minus=self.imap_settings.imap_literal_minus)
         if complete is not True:
             if complete is False:
                 return False

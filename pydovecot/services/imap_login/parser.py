@@ -21,6 +21,7 @@ _ATOM: Final = re.compile(rb"[^\x00-\x20()\"{\x7f-\xff]*")
 _QUOTED: Final = re.compile(rb'"((?:[^\x00\r\n"\\]|\\[^\x00\r\n])*)"')
 _QUOTED_PART: Final = re.compile(rb'"(?:[^\x00\r\n"\\]|\\[^\x00\r\n])*\\?')
 _LITERAL: Final = re.compile(rb"\{([0-9]+)(\+?)\}")
+MAX_UNASKED: Final = 4096
 _LITERAL_PART: Final = re.compile(rb"\{[0-9]*\+?")
 _ESCAPE: Final = re.compile(rb"\\(.)", re.DOTALL)
 
@@ -87,9 +88,10 @@ def skip_line(buffer: bytearray) -> bool:
     return True
 
 
-def step(buffer: bytearray, command: Command) -> bool | bytes:
+def step(buffer: bytearray, command: Command, *, literal_minus: bool = False) -> bool | bytes:
     """Read arguments. True: the line is complete and taken away. False: more is needed.
 
+    `literal_minus`: literals that come unasked have at most 4096 octets, RFC 7888 5.
     Bytes are to be sent to the client (a literal's go-ahead); call again then. Raises Bad and Full.
     """
     while True:
@@ -106,7 +108,7 @@ def step(buffer: bytearray, command: Command) -> bool | bytes:
                 raise Bad("Missing ')'")
             return _line_end(buffer)
         if first == 0x7B:
-            reply = _literal_head(buffer, command)
+            reply = _literal_head(buffer, command, literal_minus)
             if reply is None:
                 return False
             if reply:
@@ -188,7 +190,7 @@ def _quoted(buffer: bytearray, command: Command) -> bool:
     return True
 
 
-def _literal_head(buffer: bytearray, command: Command) -> bytes | None:
+def _literal_head(buffer: bytearray, command: Command, literal_minus: bool) -> bytes | None:
     """`{n}`: the go-ahead to send, b"" for `{n+}`; None when it is not complete."""
     found = _LITERAL.match(buffer)
     if found is None:
@@ -198,6 +200,8 @@ def _literal_head(buffer: bytearray, command: Command) -> bytes | None:
             return None
         raise Bad("Invalid literal size")
     digits, synchronised = found[1], not found[2]  # before the buffer moves under the match
+    if literal_minus and not synchronised and (len(digits) > 4 or int(digits) > MAX_UNASKED):
+        raise Bad("Non-synchronizing literal size too large", fatal=True)
     if len(digits) > 10 or int(digits) > MAX_COMMAND_BYTES - command.size - len(found[0]):
         raise Bad("Literal size too large", fatal=True)
     command.literal = int(digits)
