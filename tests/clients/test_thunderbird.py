@@ -31,6 +31,7 @@ LISTED = """
 const found = folderOf(args[0]) ? subjects(folderOf(args[0])) : [];
 return found.length == args[1] && found;
 """
+IS_LISTED = "return JSON.stringify(subjects(folderOf(args[0]))) == JSON.stringify(args[1])"
 # Select a message in the list on the screen, and what is shown of it: subject and names of attachments.
 READ = """
 const view = pane.gDBView;
@@ -109,9 +110,13 @@ def thunderbird(account: Account, tmp_path: Path, request: pytest.FixtureRequest
     need("thunderbird")
     port, security = SECURITY[request.param]
     with Thunderbird(tmp_path, getattr(account.site, port), security, account.name, PASSWORD) as running:
-        running.run(OPEN)
-        running.wait("INBOX in the list of folders", SHOW_FOLDER, "INBOX")
+        open_inbox(running)
         yield running
+
+
+def open_inbox(thunderbird: Thunderbird) -> None:
+    thunderbird.run(OPEN)
+    thunderbird.wait("INBOX in the list of folders", SHOW_FOLDER, "INBOX")
 
 
 def read(thunderbird: Thunderbird, subject: str, text: str) -> list[str]:
@@ -181,3 +186,25 @@ def test_flags_moves_deletes_and_stores(thunderbird: Thunderbird, account: Accou
     assert thunderbird.run(STORE_FILE, "Work", str(tmp_path / "late.eml")) == 0
     account.wait_for("Work", [PARCEL, LATE])
     account.wait_for_flag("Work", b"Just now", b"\\Seen")
+
+
+@pytest.mark.parametrize("condstore", [False, True], ids=["flags of all", "condstore"])
+def test_comes_back_later(account: Account, tmp_path: Path, condstore: bool) -> None:
+    """A second run, with what the first one kept: it finds what changed meanwhile."""
+    need("thunderbird")
+    port = account.site.imap
+    with Thunderbird(tmp_path, port, PLAIN, account.name, PASSWORD, condstore=condstore) as first:
+        open_inbox(first)
+        first.wait("the list", LISTED, "INBOX", 3)
+    with account.imap() as client:
+        client.select()
+        client.store("2", "+FLAGS", r"(\Seen \Flagged $label1)")
+        client.store("1", "+FLAGS", r"(\Deleted)")
+        client.expunge()
+    account.deliver(LATE)
+    with Thunderbird(tmp_path, port, PLAIN, account.name, PASSWORD, condstore=condstore) as second:
+        open_inbox(second)
+        left = ["A parcel", "Grüße aus Köln", "Just now"]
+        second.wait("what is left and what is new", IS_LISTED, "INBOX", left)
+        second.wait("flags", MARKED, "INBOX", "Grüße aus Köln", "$label1")
+        assert read(second, "Just now", "bus is late") == []

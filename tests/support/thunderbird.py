@@ -66,18 +66,21 @@ QUIET: dict[str, object] = {
 class Thunderbird:
     """A running Thunderbird; ends with the `with` block."""
 
-    def __init__(self, home: Path, port: int, security: int, user: str, password: str) -> None:
+    def __init__(
+        self, home: Path, port: int, security: int, user: str, password: str, *, condstore: bool = False
+    ) -> None:
+        """`condstore` is off in Thunderbird unless somebody sets it."""
         self.home, self._port, self._user, self._password = home, port, user, password
         self._marionette_port = free_ports(1)[0]
         self._process: subprocess.Popen[bytes] | None = None
         self.driver: Marionette
         self._profile = home / "profile"
-        self._profile.mkdir()
-        prefs = {**QUIET, **self._account(security), "marionette.port": self._marionette_port}
+        self._profile.mkdir(exist_ok=True)
+        prefs = {**QUIET, **self._account(security, condstore), "marionette.port": self._marionette_port}
         lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in prefs.items()]
         (self._profile / "user.js").write_text("".join(lines))
 
-    def _account(self, security: int) -> dict[str, object]:
+    def _account(self, security: int, condstore: bool) -> dict[str, object]:
         server = {
             "authMethod": 3,
             "check_new_mail": True,
@@ -87,6 +90,7 @@ class Thunderbird:
             "port": self._port,
             "socketType": security,
             "type": "imap",
+            "use_condstore": condstore,
             "use_idle": True,
             "userName": self._user,
             "offline_download": False,
@@ -164,6 +168,7 @@ return window3?.document.readyState == "complete" && inner?.document.readyState 
 
 REMEMBER = """
 const login = Cc["@mozilla.org/login-manager/loginInfo;1"].createInstance(Ci.nsILoginInfo);
+if ((await Services.logins.getAllLogins()).length) return true; // of the run before
 login.init("imap://localhost", null, "imap://localhost", args[0], args[1], "", "");
 await Services.logins.addLoginAsync(login);
 return true;
