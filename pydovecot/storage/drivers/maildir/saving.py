@@ -143,6 +143,9 @@ class MaildirSave:
             if current.last:
                 self._put(current, current.last)
             self._finish_file(current.out, current.received)
+        if current.received is None:
+            # What others read from the file, and we when the index is lost: not a second later.
+            current.received = int(os.stat(current.path).st_mtime)
         if self._detection is not None and self._detection.wanted(current.keywords):
             self._detect(self._detection, current)
         current.base += f",S={current.size},W={current.crlf_size}"
@@ -233,7 +236,7 @@ class MaildirSave:
         # Without flags it is new mail also for other programs; as Dovecot.
         name = one.base + filename.INFOS[one.bits & filename.FILE_BITS] if one.bits else NEW + one.base
         return (
-            uid, one.bits, name, now if one.received is None else one.received, now,
+            uid, one.bits, name, one.received, now,
             one.crlf_size, one.size, one.extra.get("G"), one.extra.get("P"),
         )  # fmt: skip
 
