@@ -1,0 +1,110 @@
+"""The stress tool finds nothing in our server, and finds every bug that is planted in front of it."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stress.__main__ import complaints, servers
+from tests.stress.plants import PLANTS, Plant
+from tests.stress.run import Failure, Options, Run
+from tests.support.serverconf import ServerDir
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+SECONDS = float(os.environ.get("PYDOVECOT_STRESS_SECS", "8"))
+PLANTED_SECS = 40.0  # found long before that
+Running = tuple[str, int, ServerDir]
+
+# What must be said of each; a word or two of the violation.
+FOUND = {
+    "DuplicateUid": "UID",
+    "ExpungeInFetch": "EXPUNGE while FETCH runs",
+    "ExpungeAlone": "EXPUNGE while no command runs",
+    "LostFlag": "lost keyword",
+    "StaleModseq": "MODSEQ",
+    "FallingModseq": "MODSEQ",
+    "WrongExists": "EXISTS|while there are|between|RECENT|EXPUNGE|messages",
+    "SwappedBody": "is not that of message|has changed|was message",
+    "MissedVanished": "resynchronised to|resynchronised to UID|UID",
+    "ForgottenExpunge": "had UID|EXISTS|UID|messages",
+    "RecentTwice": "Recent",
+    "LowUidnext": "UIDNEXT",
+    "OtherUidvalidity": "UIDVALIDITY",
+    "LowHighestModseq": "HIGHESTMODSEQ",
+    "SearchLacks": "SEARCH",
+    "SortLacks": "SORT",
+    "ThreadTwice": "THREAD",
+    "WrongStatus": "STATUS",
+    "NoAnswer": "no answer|S\\d+",
+    "ChangedDate": "INTERNALDATE",
+    "UntoldFlags": "flags|MODSEQ|keyword",
+    "CopyuidMixedUp": "was message|is not that of message|SORT by size|UID",
+    "IgnoredCondition": "UNCHANGEDSINCE",
+    "LostMail": "has lost UID",
+    "ChangedMail": "has changed|content|is not that of",
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with servers("ours") as (running,):
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("connections", "users", "mailboxes"), [(20, 1, 1), (50, 3, 3)], ids=["one mailbox", "several"]
+)
+def test_nothing_is_found(server: Running, connections: int, users: int, mailboxes: int) -> None:
+    seed = int(time.time())
+    run = Run(
+        Options(
+            [server[:2]],
+            seed=seed,
+            connections=connections,
+            users=users,
+            mailboxes=mailboxes,
+            seconds=SECONDS,
+            checkpoint=SECONDS / 2,
+        )
+    )
+    counts = run.run()
+    assert counts.checkpoints >= 2 and counts.commands > connections
+    assert not complaints([server[2]])
+
+
+def test_every_plant_has_its_finding() -> None:
+    assert FOUND.keys() == PLANTS.keys() and len(PLANTS) >= 12
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_planted_bug_is_found(server: Running, name: str) -> None:
+    plant = PLANTS[name]()
+    seed = 1000 + list(PLANTS).index(name)
+    with pytest.raises(Failure) as found:
+        _planted(server, plant, seed).run()
+    assert re.search(FOUND[name], found.value.violation), found.value
+    assert f"seed {seed}" in str(found.value)
+
+
+def _planted(server: Running, plant: Plant, seed: int) -> Run:
+    def meanwhile(run: Run) -> None:
+        if run.counts.commands > 100:
+            plant.meanwhile(Path(server[2].maildir(run.users[0])))
+
+    return Run(
+        Options(
+            [server[:2]],
+            seed=seed,
+            connections=6,
+            seconds=PLANTED_SECS,
+            checkpoint=1.0,
+            hang=5.0,
+            tamper=plant.response,
+            outgoing=plant.request,
+            meanwhile=meanwhile,
+        )
+    )
