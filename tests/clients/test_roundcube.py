@@ -90,6 +90,11 @@ class Webmail:
     def command(self, name: str, argument: str = "") -> None:
         self.browser.run("rcmail.command(arguments[0], arguments[1])", name, argument)
 
+    def order(self, column: str, direction: str, *, threads: bool = False) -> None:
+        """As its dialogue of list options does."""
+        self.browser.run("rcmail.set_list_options([], ...arguments)", column, direction, int(threads))
+        self.browser.wait("the answer", IDLE)
+
     def search(self, text: str) -> None:
         self.browser.run("document.querySelector('#mailsearchform').value = ''")
         self.browser.type("#mailsearchform", text + ENTER)
@@ -205,3 +210,24 @@ def test_new_mail_and_a_draft(webmail: Webmail, account: Account, tmp_path: Path
     assert b"\\Seen" in head and b"Erst die Arbeit" in body
     webmail.browser.open(webmail.roundcube.url + "?_task=mail&_mbox=Drafts")
     webmail.listed("Später weiter")
+
+
+def test_sorts_and_threads(webmail: Webmail, account: Account, tmp_path: Path) -> None:
+    """Orders that the server makes, and conversations."""
+    answer = NOTE.replace(b"<note@", b"<answer@").replace(b"Plain note", b"Re: Plain note")
+    account.deliver(b"In-Reply-To: <note@example.org>\r\n" + answer)
+    webmail.listed("Re: Plain note", *LAST_FIRST)
+    webmail.order("subject", "ASC")
+    webmail.listed("A parcel", "Grüße aus Köln", "Plain note", "Re: Plain note")
+    webmail.order("from", "DESC")
+    webmail.listed("Grüße aus Köln", "A parcel", "Re: Plain note", "Plain note")
+    webmail.order("size", "DESC")
+    webmail.listed("A parcel", "Grüße aus Köln", "Re: Plain note", "Plain note")
+    webmail.order("date", "ASC", threads=True)
+    webmail.listed("Plain note", "Grüße aus Köln", "A parcel")
+    webmail.command("expand-all")
+    webmail.listed("Plain note", "Re: Plain note", "Grüße aus Köln", "A parcel")
+    webmail.browser.screenshot(tmp_path / "threads.png")
+    talk = webmail.roundcube.conversation()
+    for said in ("UID SORT (SUBJECT)", "UID SORT (DISPLAYFROM)", "UID SORT (SIZE)", "UID THREAD REFS"):
+        assert said in talk
