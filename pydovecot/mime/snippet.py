@@ -17,6 +17,7 @@ _WINDOW: Final = 4096  # octets of a body that are decoded first
 _GROWTH: Final = 8
 _MARGIN: Final = 16  # characters at the end of a window that its cut may have made
 _UNFINISHED_QP: Final = re.compile(rb"(?:=[0-9A-Fa-f]?|=[ \t]*\r?|\r)\Z")
+_UNUSUAL: Final = re.compile(r"[\0\x1c-\x1f]")  # NUL, and what Python takes for white space
 _WORD: Final = re.compile(r"[^ \t\n\v\f\r]+")
 _DROPPED: Final = {0: None, 0xFEFF: None}  # NUL and byte order marks
 _HTML: Final = (b"text/html", b"application/xhtml+xml")
@@ -108,15 +109,16 @@ class _Words:
         self.parts: list[str] = []
         self.left = left
 
-    def add(self, word: str, *, space: bool) -> None:
-        """A word, with white space before it."""
+    def add(self, words: list[str], *, space: bool) -> None:
+        """Words of one line, with white space before them."""
         if space:
             self.left -= 1
             if self.left > 0 and self.parts:
                 self.parts.append(" ")
         if self.left > 0:
-            self.parts.append(word[: self.left])
-            self.left -= len(self.parts[-1])
+            text = " ".join(words)[: self.left]
+            self.left -= len(text)
+            self.parts.append(text if self.left else text.rstrip(" "))
 
 
 class Snippet:
@@ -134,6 +136,7 @@ def of_text(text: str) -> Snippet:
     space = False  # white space waits for the next word, be it quoted or not: as Dovecot
     start = 0
     size = len(text)
+    plain = text.isascii() and _UNUSUAL.search(text) is None
     while start < size and own.left > 0:
         end = text.find("\n", start)
         end = size if end < 0 else end
@@ -141,16 +144,14 @@ def of_text(text: str) -> Snippet:
         if text.startswith(">", start):
             words = quoted
             start += 1
-        line = text[start:end].translate(_DROPPED) if not text.isascii() or "\0" in text else text[start:end]
+        line = text[start:end]
+        if not plain:
+            line = line.translate(_DROPPED)
         start = end + 1
-        at = 0
-        for found in _WORD.finditer(line):
-            space = space or (found.start() > at and bool(words.parts))
-            words.add(found[0], space=space)
+        found = line.split() if plain else _WORD.findall(line)
+        if found:
+            words.add(found, space=space or (bool(words.parts) and not line.startswith(found[0])))
             space = False
-            at = found.end()
-            if words.left <= 0:
-                break
         space = space or bool(words.parts)
     if own.parts:
         return Snippet("".join(own.parts), enough=own.left <= 0)
