@@ -120,4 +120,14 @@ def _without_gone(old: Links, before: "array[int]", now: "array[int]") -> Links:
             break
         links.numbers.extend(old.numbers[old.ends[place - 1] if place else 0 : old.ends[place]])
         links.ends.append(len(links.numbers))
-    return links
+    return _renumbered(links)
+
+
+def _renumbered(links: Links) -> Links:
+    """The same with numbers given anew, once less than half of them are in use, as in Dovecot."""
+    used = dict.fromkeys(links.numbers)
+    if links.highest <= 2 * len(used):
+        return links
+    given = dict(zip(used, range(1, len(used) + 1), strict=True))
+    numbers = array("I", map(given.__getitem__, links.numbers))
+    return Links(links.ends, numbers, array("Q", [links.hashes[number - 1] for number in used]))
