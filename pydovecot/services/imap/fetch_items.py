@@ -95,10 +95,11 @@ MACROS: Final[dict[bytes, tuple[Item, ...]]] = {
 _PREVIEW_MODIFIERS: Final = frozenset((b"LAZY", b"FUZZY", b"LAZY=FUZZY"))
 _SECTION_WORD: Final = re.compile(rb"(BODY|BINARY)(?:[\[.]|\Z)")
 _PART: Final = re.compile(rb"((?:[0-9]+\.)*[0-9]+)(?:\.|\Z)")
-_PARTIAL: Final = re.compile(rb"<([0-9]+)(?:\.([0-9]+))?>")
+_PARTIAL: Final = re.compile(rb"<([0-9]+)(?:(\.)([0-9]*))?(>?)")
 MAX_PART_DEPTH: Final = 100  # the MIME parser makes no deeper parts
 MAX_PART_DIGITS: Final = 10
 MAX_PARTIAL: Final = 2**63 - 1  # RFC 3501 has 32 bits, Dovecot takes 64
+MAX_PARTIAL_DIGITS: Final = 19
 _WHOLE: Final = 1 << 62  # `<5>`: to the end, as Dovecot
 
 
@@ -225,7 +226,7 @@ class _SectionParser:
         shown: list[bytes] = []
         for arg in args:
             if isinstance(arg, list):
-                raise self._no_section()
+                raise self._wrong("Header list contains non-strings")
             name = bytes(arg)
             if b"\r" in name or b"\n" in name or b"\0" in name:
                 raise self._no_section()
@@ -240,10 +241,18 @@ class _SectionParser:
             raise self._wrong("Unexpected data after ']'")
         found = _PARTIAL.match(text)
         if found is None:
-            if not text[1:2].isdigit():
-                raise self._wrong("Too big partial start")
+            raise self._wrong("Too big partial start")
+        offset, dot, size, end = found.groups()
+        if _too_big(offset):
+            raise self._wrong("Too big partial start")
+        if dot and (not size or _too_big(size)):
+            raise self._wrong("Too big partial end")
+        if not end:
             raise self._wrong("Missing '>' in partial")
         if found.end() < len(text):
             raise self._wrong("Unexpected data after '>'")
-        offset = min(int(found[1][:19]), MAX_PARTIAL)
-        return Partial(offset, _WHOLE if found[2] is None else min(int(found[2][:19]), MAX_PARTIAL))
+        return Partial(int(offset), int(size) if dot else _WHOLE)
+
+
+def _too_big(digits: bytes) -> bool:
+    return len(digits) > MAX_PARTIAL_DIGITS or int(digits) > MAX_PARTIAL
