@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from tests.bench import deliveries
 from tests.bench.client import Imap, Pop3
+from tests.bench.idle import idle
 from tests.bench.mail import Library
-from tests.bench.measure import pss_kib, settle
 from tests.support.mailgen import Generator
 from tests.support.serverconf import PASSWORD
 from tests.support.wire import Server
@@ -258,26 +258,6 @@ def lda(bench: Bench) -> None:
     mails = deliveries.messages(count)
     with bench.clock_with_children(f"dovecot-lda x{count}"):
         deliveries.lda(bench.server, mails, "lda")
-
-
-def idle(bench: Bench) -> None:
-    """Memory of a session that waits in IDLE."""
-    count = bench.times(50)
-    bench.user("idle", min(bench.messages, 1000))
-    settle(bench.root_pid)
-    before = pss_kib(bench.root_pid)
-    clients = []
-    for _ in range(count):
-        client = bench.imap("idle")
-        client.ask("SELECT INBOX")
-        client.sock.sendall(b"i IDLE\r\n")
-        client.until((b"\r\n+",))
-        clients.append(client)
-    settle(bench.root_pid)
-    each = (pss_kib(bench.root_pid) - before) // count
-    bench.notes[f"PSS of an idle session, KiB (of {count})"] = str(each)
-    for client in clients:
-        client.close()
 
 
 WORKLOADS: dict[str, Callable[[Bench], None]] = {
