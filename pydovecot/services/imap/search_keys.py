@@ -341,6 +341,22 @@ def resolve(key: Key, selected: Selected) -> Key:
     return key
 
 
+def has_sequences(key: Key) -> bool:
+    """Numbers of messages stand somewhere in the key: no EXPUNGE then, not even after UID SEARCH.
+
+    As Dovecot, for which UIDs are sequence numbers by then; `$` is not.
+    """
+    if isinstance(key, SeqIn):
+        return True
+    if isinstance(key, UidIn):
+        return key.uids is not SAVED
+    if isinstance(key, Not):
+        return has_sequences(key.key)
+    if isinstance(key, And):
+        return any(map(has_sequences, key.keys))
+    return isinstance(key, Or) and (has_sequences(key.left) or has_sequences(key.right))
+
+
 def _clip(seqs: SeqSet, exists: int) -> SeqSet:
     pairs: list[tuple[int, int]] = []
     for first, last in seqs.raw:

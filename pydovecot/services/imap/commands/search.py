@@ -11,7 +11,7 @@ from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, Atom
 from pydovecot.services.imap.esearch import ALL_OF_THEM, Returns, answer, find, highest_modseq, parse_returns
 from pydovecot.services.imap.reply import Conversation, ok
-from pydovecot.services.imap.search_keys import keys_in
+from pydovecot.services.imap.search_keys import has_sequences, keys_in
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 
@@ -67,7 +67,7 @@ def run(session: Session, args: Args) -> Conversation:
         line = answer(session, returns, found, tag=args.tag, uid=args.uid, modseq=args.modseq)
         if line:
             yield line
-    yield from sync(session, expunges=args.uid, uid=args.uid)
+    yield from sync(session, expunges=args.uid and not has_sequences(args.key), uid=args.uid)
     return ok("Search completed")
 
 

@@ -13,7 +13,7 @@ from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.syntax import Arg, BadSyntax
 from pydovecot.services.imap.esearch import Returns, answer, find, highest_modseq, parse_returns
 from pydovecot.services.imap.reply import Conversation, ok
-from pydovecot.services.imap.search_keys import keys_in
+from pydovecot.services.imap.search_keys import has_sequences, keys_in
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
 
@@ -88,7 +88,7 @@ def run(session: Session, args: Args) -> Conversation:
         yield _plain(session, args, found)
     elif line := answer(session, args.returns, found, tag=args.tag, uid=args.uid, modseq=args.modseq):
         yield line
-    yield from sync(session, expunges=args.uid, uid=args.uid)
+    yield from sync(session, expunges=args.uid and not has_sequences(args.key), uid=args.uid)
     return ok("Sort completed")
 
 
