@@ -329,6 +329,8 @@ class LoginClient:
         fields: dict[str, str | None] = {"service": self.service}
         if self.secured:
             fields["secured"] = "tls" if self.tls else None
+        if self.trusted:  # webmail: one user's wrong password is not to slow down all the others
+            fields["no-penalty"] = None
         if state.certificate == "valid":
             fields["valid-client-cert"] = None
         if state.certificate_name:

@@ -257,6 +257,7 @@ def test_trusted_proxy_tells_of_its_client() -> None:
     assert "name=foo, os=NIL: user=<>, rip=1.2.3.4, lip=2001:db8::1, secured, session=<mysess>" in log[0]
     talk(client, host, b"b LOGIN alice wonder\r\n")
     fields = host.auth_fields
+    assert list(fields)[:3] == ["service", "secured", "no-penalty"]
     assert fields["rip"] == "1.2.3.4"
     assert fields["real_rip"] == "127.0.0.3"
     assert fields["session"] == "mysess"
@@ -285,7 +286,7 @@ def test_fields_of_an_authentication() -> None:
     assert list(host.auth_fields.items())[:2] == [("service", "imap"), ("secured", None)]
     assert host.auth_fields["lip"] == "127.0.0.1"
     assert host.auth_fields["rport"] == "43210"
-    assert "real_rip" not in host.auth_fields
+    assert "real_rip" not in host.auth_fields and "no-penalty" not in host.auth_fields
     raw = base64.b64decode(str(host.auth_fields["session"]))
     assert raw[8:] == b"\x7f\0\0\1"
     assert int.from_bytes(raw[6:8], "little") == 43210
