@@ -110,8 +110,11 @@ class Delivery:
             raise _Refused(where, exc, exc.text) from exc
         except MailboxGoneError as exc:
             raise _Refused(where, None, "Mailbox was deleted under us") from exc
-        except (InternalError, OSError) as exc:
+        except InternalError as exc:
             self.event.error(f"save failed to {where}: {exc}")
+            raise _Refused(where, None, self.internal_error()) from exc
+        except Exception as exc:
+            self.event.exception(f"save failed to {where}", exc)
             raise _Refused(where, None, self.internal_error()) from exc
 
     def _log(self, mail: Mail, what: str) -> None:

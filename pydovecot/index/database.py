@@ -8,7 +8,7 @@ from typing import Any, Final
 import apsw
 
 from pydovecot.index.schema import TABLES, VERSION
-from pydovecot.model.errors import InternalError
+from pydovecot.model.errors import DiskFullError, InternalError
 
 BUSY_MSECS: Final = (
     60_000  # the longest that one process holds the write lock is a first scan of a huge mailbox
@@ -153,15 +153,19 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
         except apsw.BusyError as exc:
             raise InternalError(f"Timed out waiting for the index {self.path}") from exc
+        except apsw.FullError as exc:
+            raise DiskFullError from exc
         except _BROKEN as exc:
             raise self._broken(exc) from exc
         self._depth = 1
         try:
             yield
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as exc:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if isinstance(exc, apsw.FullError):
+                raise DiskFullError from exc
             raise
         finally:
             self._depth = 0

@@ -177,14 +177,19 @@ class MaildirSave:
 
     def commit(self, replaced: Replaced | None = None) -> SaveResult:
         """Rename, number, and let the index know; in the same transaction a replaced message goes."""
+        moved: list[tuple[str, str]] = []
         try:
-            return self._commit(replaced)
+            return self._commit(replaced, moved)
+        except DiskFullError:
+            if replaced is None:  # else the old message may be gone already: the new one stays
+                _take_back(moved)
+            raise
         except (MailboxGoneError, FileNotFoundError) as exc:
             if replaced is not None and os.path.isdir(self._place.path + "/cur"):
                 raise  # it is the other mailbox that is gone
             raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
 
-    def _commit(self, replaced: Replaced | None) -> SaveResult:
+    def _commit(self, replaced: Replaced | None, moved: list[tuple[str, str]]) -> SaveResult:
         place = self._place
         if not self._pending:
             return SaveResult(place.index.header().uidvalidity, [])
@@ -195,7 +200,6 @@ class MaildirSave:
             place.index.begin()
             header, state = place.index.header(), place.disk()
             first = header.uidnext
-            moved: list[tuple[str, str]] = []
             before = place.times()
             mails = [self._mail(first + at, one) for at, one in enumerate(self._pending)]
             try:
@@ -204,8 +208,7 @@ class MaildirSave:
                     moved.append((place.file_of(mail[2]), one.path))
                 self._fsync(mails)
             except BaseException as exc:
-                for path, temp in moved:
-                    os.rename(path, temp)
+                _take_back(moved)
                 if isinstance(exc, FileNotFoundError):
                     raise MailboxGoneError(place.path) from exc
                 if isinstance(exc, OSError):
@@ -217,7 +220,11 @@ class MaildirSave:
                 for one, mail in zip(self._pending, mails, strict=True)
             ]
             if writable:
-                numbering.extend(place, state, format_lines(entries), len(entries))
+                try:
+                    numbering.extend(place, state, format_lines(entries), len(entries))
+                except OSError as exc:
+                    _take_back(moved)
+                    raise _failed(exc) from exc
             state.in_new += sum(mail[2].startswith(NEW) for mail in mails)
             place.index.add(mails)
             place.index.set(disk=state.format())
@@ -257,6 +264,14 @@ class MaildirSave:
             except FileNotFoundError:
                 pass
         self._pending, self._current = [], None
+
+
+def _take_back(moved: list[tuple[str, str]]) -> None:
+    """The messages that were not acknowledged are in tmp/ again, where nobody sees them."""
+    for path, temp in moved:
+        with contextlib.suppress(OSError):
+            os.rename(path, temp)
+    moved.clear()
 
 
 def _failed(exc: OSError) -> Exception:
