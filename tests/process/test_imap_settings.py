@@ -38,8 +38,10 @@ TRASH = "namespace inbox {\n  mailbox Trash {\n    special_use = \\Trash\n  }\n"
 
 
 @contextmanager
-def running(program: type[Server], extra: str, place: ServerDir | None = None) -> Iterator[Server]:
-    server = program(extra, place=place)
+def running(
+    program: type[Server], extra: str, place: ServerDir | None = None, *, static_users: bool = True
+) -> Iterator[Server]:
+    server = program(extra, place=place, static_users=static_users)
     server.start()
     try:
         yield server
@@ -50,10 +52,12 @@ def running(program: type[Server], extra: str, place: ServerDir | None = None) -
 class Client:
     """A connection that is logged in."""
 
-    def __init__(self, server: Server, user: str = "alice") -> None:
+    def __init__(self, server: Server, user: str = "alice", before: str = "") -> None:
         self.socket = socket.create_connection(("127.0.0.1", server.imap), WAIT_SECS)
         self._file = self.socket.makefile("rwb")
         self.line()
+        if before:
+            self.command(before)
         self.login = self.command(f"LOGIN {user} wonder")[-1]
 
     def line(self) -> str:
@@ -139,6 +143,27 @@ def test_id(program: type[Server]) -> None:
         assert client.command(asked) == [want, "t OK ID completed."]
         assert logged(server, r"imap\(.*: ID sent: (.*)$") == "name=mail reader, X-Thing=NIL"
         assert client.command("ID NIL") == [want, "t OK ID completed."]
+
+
+@BOTH
+def test_id_retain(program: type[Server]) -> None:
+    """auth knows the client's ID, here as a part of the home directory."""
+    place = ServerDir.make()
+    extra = f"""imap_id_retain = yes
+passdb {{
+  driver = static
+  args = password=wonder
+}}
+userdb {{
+  driver = static
+  args = uid={place.mail_uid} gid={place.mail_gid} home={place.root}/mail/%{{client_id}}
+}}
+"""
+    with running(program, extra, place, static_users=False) as server:
+        with Client(server, before='ID ("name" "reader one" "version" NIL)') as client:
+            assert client.command("CREATE Box")[-1].startswith("t OK ")
+        names = [path.name for path in (place.root / "mail").iterdir()]
+        assert names == ['"name" "reader one" "version" NIL']
 
 
 @BOTH
