@@ -58,6 +58,8 @@ class IndexedView:
             self._header = self._index.header()
         self._shown_modseq = self._modseq
         self._wire = Wire(self._header.keyword_names())
+        self._kept: tuple[int, Content] | None = None  # a large message that may be asked for again
+        self._kept_asked = False  # since the last sync
         self._held: set[int] = set()  # expunged, but not told yet
         self._pending: set[int] = set()  # changed by this view, not told yet
         self._stored: set[int] = set()  # likewise, or not to be told: its new modseq is no news
@@ -65,6 +67,7 @@ class IndexedView:
         self._shows_recent = True
         self._take_recent(0)
         self._told_recent = len(self._recent)
+        self._shelf = IndexShelf(self._index)
         self._watch: Watch | None = None
         self._woken_at = 0  # when events were taken that no sync has followed yet
         self._quiet_modseq = 0  # all events so far were of changes up to here
@@ -243,7 +246,21 @@ class IndexedView:
 
     def message(self, seq: Seq) -> Content:
         """Open one message."""
-        return Content(self._folder.read(self._uids[seq - 1]))
+        uid = self._uids[seq - 1]
+        if self._kept is not None and self._kept[0] == uid:
+            self._kept_asked = True
+            return self._kept[1]
+        self._release()
+        content = Content(self._folder.read(uid))
+        if content.is_large:
+            content.kept = self._kept_asked = True
+            self._kept = uid, content
+        return content
+
+    def _release(self) -> None:
+        if self._kept is not None:
+            self._kept[1].release()
+            self._kept = None
 
     def search(self, key: Key) -> Sequence[Seq]:
         """Sequence numbers of matching messages. Flags are looked up here, the rest is evaluated."""
@@ -257,11 +274,11 @@ class IndexedView:
 
     def sort(self, program: Sequence[SortBy], seqs: Sequence[Seq]) -> Sequence[Seq]:
         """Messages in another order; what is compared is kept in the index."""
-        return in_order(self, IndexShelf(self._index), program, seqs)
+        return in_order(self, self._shelf, program, seqs)
 
     def thread(self, kind: ThreadKind, seqs: Sequence[Seq], *, uid: bool) -> bytes:
         """Messages as thread lists; those of all messages are kept in the index."""
-        return thread_list(self, IndexShelf(self._index), kind, seqs, uid=uid)
+        return thread_list(self, self._shelf, kind, seqs, uid=uid)
 
     def _matching(self, test: flagsearch.FlagTest) -> list[Seq]:
         mask, value = test.mask, test.value
@@ -442,6 +459,9 @@ class IndexedView:
 
     def sync(self, *, expunges: bool = True) -> Changes:
         """Look at the disk, then take in what the index knows."""
+        if not self._kept_asked:
+            self._release()
+        self._kept_asked = False
         after, self._woken_at = self._woken_at, 0
         self._folder.sync(take_new=not self._keep_recent, after=after)
         header = self._index.header()
@@ -553,6 +573,7 @@ class IndexedView:
 
     def close(self) -> None:
         """Leave the mailbox; what makes the next opening quick is kept."""
+        self._release()
         if self._watch is not None:
             self._watch.close()
             self._watch = None

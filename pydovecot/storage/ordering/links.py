@@ -83,8 +83,8 @@ def read(values: Values) -> Links:
         return Links.unpack(current)
     kept = values.latest(_KIND)
     links = Links()
+    uids: array[int] = array("I")
     if kept is not None:
-        uids: array[int] = array("I")
         uids.frombytes(kept.uids)
         links = _without_gone(Links.unpack(kept.values), uids, values.uids)
     count = len(values.uids)
@@ -92,7 +92,7 @@ def read(values: Values) -> Links:
     if start < count:
         known = {digest: number for number, digest in enumerate(links.hashes, 1) if digest}
         _add_all(values, links, range(start, count), known)
-    values.keep(_KIND, links.pack())
+    values.keep(_KIND, links.pack(), len(uids) - start + count - start)
     return links
 
 

@@ -33,7 +33,9 @@ class Shelf(Protocol):
         """The values for whatever messages they were kept."""
         ...
 
-    def keep(self, kind: str, count: int, last_uid: int, kept: Kept) -> None: ...
+    def keep(self, kind: str, count: int, last_uid: int, kept: Kept, *, changed: int) -> None:
+        """`changed`: for so many messages it is not what `latest` gave."""
+        ...
 
 
 class NoShelf:
@@ -47,7 +49,7 @@ class NoShelf:
         """Never."""
         return None
 
-    def keep(self, kind: str, count: int, last_uid: int, kept: Kept) -> None:
+    def keep(self, kind: str, count: int, last_uid: int, kept: Kept, *, changed: int) -> None:
         """Forget it."""
 
 
@@ -55,26 +57,30 @@ class NoShelf:
 class Aligned:
     """Kept values by place in a view, 0 where there is none; `missing` are these places.
 
-    `whole`: no message is gone that had a value.
+    `gone`: so many values were of messages that are gone.
     """
 
     values: list[int]
     missing: Sequence[int]
-    whole: bool
+    gone: int
+
+    @property
+    def changed(self) -> int:
+        """How many messages make the difference."""
+        return len(self.missing) + self.gone
 
 
 def aligned(kept: Kept | None, typecode: str, uids: "array[int]") -> Aligned:
     """What is kept, for the messages that a view has now."""
     if kept is None:
-        return Aligned([0] * len(uids), range(len(uids)), whole=True)
+        return Aligned([0] * len(uids), range(len(uids)), gone=0)
     values: array[int] = array(typecode)
     values.frombytes(kept.values)
     known: array[int] = array("I")
     known.frombytes(kept.uids)
     count = len(known)
     if uids[:count] == known:
-        return Aligned(values.tolist() + [0] * (len(uids) - count), range(count, len(uids)), whole=True)
+        return Aligned(values.tolist() + [0] * (len(uids) - count), range(count, len(uids)), gone=0)
     by_uid = dict(zip(known, values, strict=True))
     missing = [place for place, uid in enumerate(uids) if uid not in by_uid]
-    whole = len(uids) - len(missing) == count
-    return Aligned([by_uid.get(uid, 0) for uid in uids], missing, whole)
+    return Aligned([by_uid.get(uid, 0) for uid in uids], missing, count - (len(uids) - len(missing)))

@@ -34,7 +34,7 @@ def thread_list(view: View, shelf: Shelf, kind: ThreadKind, seqs: Sequence[Seq],
         answer = _ordered_subject(values, places, numbers)
     else:
         answer = _by_references(values, places, numbers, kind)
-    values.keep(name, chosen + answer, uids=False)
+    values.keep_answer(name, chosen + answer)
     return answer
 
 

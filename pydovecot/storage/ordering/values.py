@@ -74,10 +74,15 @@ class Values:
         """What `keep` was given last."""
         return self._shelf.latest(kind)
 
-    def keep(self, kind: str, values: bytes, *, uids: bool = True) -> None:
-        """Keep something made of all messages; not when the content of one was gone already."""
+    def keep(self, kind: str, values: bytes, changed: int) -> None:
+        """Keep an array of all messages; not when the content of one was gone already."""
         if self._complete:
-            self._shelf.keep(kind, *self._key, Kept(self.uids.tobytes() if uids else b"", values))
+            self._shelf.keep(kind, *self._key, Kept(self.uids.tobytes(), values), changed=changed)
+
+    def keep_answer(self, kind: str, answer: bytes) -> None:
+        """Keep what is good for these messages only."""
+        if self._complete:
+            self._shelf.keep(kind, *self._key, Kept(b"", answer), changed=len(self.uids))
 
     # -- numbers ---------------------------------------------------------------------------------------------
 
@@ -102,7 +107,7 @@ class Values:
         for seq, *found in self._rows(known.missing, *columns):
             known.values[seq - 1] = next(filter(None, found), 0)
         numbers.extend(known.values)
-        self.keep(kind, numbers.tobytes())
+        self.keep(kind, numbers.tobytes(), known.changed)
         return numbers
 
     # -- texts -----------------------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ class Values:
             packed.extend(self._all_ranks(key))
         else:
             packed.extend(self._more_ranks(key, known))
-        self.keep(key.value, packed.tobytes())
+        self.keep(key.value, packed.tobytes(), known.changed)
         return packed
 
     def _all_ranks(self, key: SortKey) -> Iterator[int]:
@@ -137,7 +142,7 @@ class Values:
             texts[place], bits[place] = text, bit
         found = [value >> 1 for value in known.values]
         found = ranks.insert(
-            found if known.whole else ranks.compact(found),
+            ranks.compact(found) if known.gone else found,
             texts,
             lambda place: next((text for _, text, _ in self._texts(key, [place])), ""),
         )
