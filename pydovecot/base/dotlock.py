@@ -30,6 +30,7 @@ class Dotlock:
         self.path = path + ".lock"
         self._timeout, self._stale, self._mode = timeout, stale, mode
         self._inode = 0
+        self._directory = -1  # the lock goes with it when it is renamed
         self._seen: tuple[int, int] = (0, 0)  # inode and mtime of a foreign lock, and since when unchanged
         self._seen_at = 0.0
 
@@ -58,13 +59,30 @@ class Dotlock:
         """Take the lock if it is free."""
         if os.path.lexists(self.path):
             return False
+        self._open_directory()
         try:
             fd = self._create()
         except FileExistsError:
+            self._close_directory()
             return False
+        except BaseException:
+            self._close_directory()
+            raise
         self._inode = os.fstat(fd).st_ino
         os.close(fd)
         return True
+
+    def _open_directory(self) -> None:
+        """Before the lock is made, so that it is found again wherever somebody moves it."""
+        if self._directory < 0:
+            self._directory = os.open(
+                os.path.dirname(self.path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+
+    def _close_directory(self) -> None:
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
 
     def _create(self) -> int:
         """Make the lock file with its content in one step: killed in between, nobody knew whose it is."""
@@ -92,13 +110,16 @@ class Dotlock:
 
     def release(self) -> None:
         """Let go. A lock that somebody took from us as stale is left alone."""
+        name, directory = os.path.basename(self.path), self._directory
         try:
+            found = os.stat(name, dir_fd=directory, follow_symlinks=False) if self._inode else None
             # The number may have been given to the next lock file: its content tells.
-            if self._inode and os.lstat(self.path).st_ino == self._inode and self._read() == _owner():
-                os.unlink(self.path)
+            if found and found.st_ino == self._inode and _read(name, directory) == _owner():
+                os.unlink(name, dir_fd=directory)
         except FileNotFoundError:
             pass
         self._inode = 0
+        self._close_directory()
 
     def _break_stale(self) -> bool:
         """Remove the lock if its owner is gone. True: try again at once."""
@@ -117,19 +138,6 @@ class Dotlock:
             return True
         return True
 
-    def _read(self) -> bytes:
-        """What is in the lock file; b"" if it cannot be read. FileNotFoundError when it is gone."""
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError as exc:
-            if exc.errno == errno.ENOENT:
-                raise
-            return b""
-        try:
-            return os.read(fd, MAX_LOCK_FILE)
-        finally:
-            os.close(fd)
-
     def _is_stale(self, found: os.stat_result) -> bool:
         state = (found.st_ino, found.st_mtime_ns)
         now = time.monotonic()
@@ -137,8 +145,22 @@ class Dotlock:
             self._seen, self._seen_at = state, now
         if now - self._seen_at > self._stale or time.time() - found.st_mtime > self._stale:
             return True
-        pid, _, host = self._read().partition(b":")
+        pid, _, host = _read(self.path).partition(b":")
         return host.strip() == os.fsencode(os.uname().nodename) and pid.isdigit() and not _alive(int(pid))
+
+
+def _read(path: str, directory: int | None = None) -> bytes:
+    """What is in a lock file; b"" if it cannot be read. FileNotFoundError when it is gone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    except OSError as exc:
+        if exc.errno == errno.ENOENT:
+            raise
+        return b""
+    try:
+        return os.read(fd, MAX_LOCK_FILE)
+    finally:
+        os.close(fd)
 
 
 def _owner() -> bytes:

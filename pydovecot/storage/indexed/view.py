@@ -64,6 +64,7 @@ class IndexedView:
         self._pending: set[int] = set()  # changed by this view, not told yet
         self._stored: set[int] = set()  # likewise, or not to be told: its new modseq is no news
         self._recent: set[int] = set()
+        self._recent_from = 0  # no UID below has Recent
         self._shows_recent = True
         self._take_recent(0)
         self._told_recent = len(self._recent)
@@ -137,6 +138,8 @@ class IndexedView:
         first = self._header.first_recent
         if self._shows_recent:
             start = max(known, bisect_left(self._uids, first))
+            if not self._recent and start < len(self._uids):
+                self._recent_from = self._uids[start]
             self._recent.update(self._uids[start:])
         if self._keep_recent or first >= self._header.uidnext:
             return
@@ -225,7 +228,7 @@ class IndexedView:
         states = self._states[low - 1 : high]
         if column is Column.FLAGS:
             flags = map(self._wire.flags.__getitem__, states)
-            if not self._recent or self._uids[high - 1] < min(self._recent):
+            if not self._recent or self._uids[high - 1] < self._recent_from:
                 return flags
             recent = self._recent
             return [
@@ -475,16 +478,20 @@ class IndexedView:
             if not self._held:
                 self._shown_modseq = self._modseq
             return Changes(highest_modseq=ModSeq(self._shown_modseq), held=bool(self._held))
-        return self._take(header, expunges)
+        return self._take(expunges)
 
-    def _take(self, header: Header, expunges: bool) -> Changes:
+    def _take(self, expunges: bool) -> Changes:
         self._just_loaded = False
+        with self._index.database.read():  # the header of just the messages that are taken in
+            header = self._index.header()
+            same = (header.born, header.modseq) == (self._header.born, self._modseq)
+            delta = None if same else self._index.delta(self._modseq, self._header.born)
+        if header.uidvalidity != self._header.uidvalidity:
+            raise MailboxGoneError(self.name)
         new_keywords = header.keywords != self._header.keywords
         if new_keywords:
             self._wire = Wire(header.keyword_names())
-        born, self._header = self._header.born, header
-        same = (header.born, header.modseq) == (born, self._modseq)
-        delta = None if same else self._index.delta(self._modseq, born)
+        self._header = header
         if delta is not None and delta.complete:
             there = {uid for uid, _ in delta.states}
             delta.expunged = {uid for uid in self._uids if uid not in there}

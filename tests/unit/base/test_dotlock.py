@@ -73,3 +73,13 @@ def test_many_processes_count_right(tmp_path: Path) -> None:
         pids.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 4
     assert counter.read_text() == "200"
+
+
+def test_lock_in_a_directory_that_is_renamed_is_released(tmp_path: Path) -> None:
+    folder, moved = tmp_path / "one", tmp_path / "two"
+    folder.mkdir()
+    with Dotlock(str(folder / "file")):
+        folder.rename(moved)
+        folder.mkdir()
+        assert (moved / "file.lock").exists()
+    assert not (moved / "file.lock").exists()

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Final
 
 from pydovecot.base.dotlock import TIMEOUT_SECS
@@ -116,7 +117,11 @@ class MaildirBackend:
 
     def rename(self, old: Parts, new: Parts) -> None:
         """Directories and rows of the index."""
-        renamed = self.layout.rename(old, new)
+        with ExitStack() as locks:
+            # A lock inside would be renamed with its mailbox, and whoever holds it could not find it again.
+            for parts in sorted(self._mailboxes_below(old)):
+                locks.enter_context(self.folder(parts).uidlist_lock())
+            renamed = self.layout.rename(old, new)
         self._folders.clear()
         moved: list[str] = []
         with self.database.write():
@@ -130,6 +135,12 @@ class MaildirBackend:
         for name in moved:
             # With the directory above it moved, nothing has happened to the mailbox's own.
             ring(f"{self.layout.root}/{raw(name)}/cur")
+
+    def _mailboxes_below(self, parts: Parts) -> Iterable[Parts]:
+        """The mailbox and its children."""
+        for node in self.layout.nodes():
+            if node.selectable and node.parts[: len(parts)] == parts:
+                yield node.parts
 
     def folder(self, parts: Parts) -> MaildirFolder:
         """One mailbox; the same object for the same name."""
