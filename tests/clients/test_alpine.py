@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.clients import PASSWORD, Account, digest, digests, need
-from tests.support.terminal import Terminal, terminal
+from tests.support.tmux import Terminal, terminal
 
 pytestmark = [pytest.mark.process, pytest.mark.clients]
 

@@ -1,73 +1,55 @@
-"""A full-screen program in a terminal of tmux: keys in, the screen as text out."""
+"""Programs that insist on a terminal: run under one, and fail with what they drew when they do not end."""
 
 import os
+import pty
+import select
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-WAIT_SECS = 20.0
-COLUMNS, LINES = "100", "30"
+BOUND = 40.0
 
 
-class Terminal:
-    """`keys` are names of tmux ("Enter", "C-c"); `write` is text."""
-
-    def __init__(self, tmux: str, cwd: Path) -> None:
-        self._command = [tmux, "-S", str(cwd / "tmux.sock"), "-f", "/dev/null"]
-        self._cwd = cwd
-        self._env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LC_ALL": "C.UTF-8", "TERM": "xterm"}
-
-    def _tmux(self, *args: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*self._command, *args], cwd=self._cwd, env=self._env, capture_output=True, text=True,
-            timeout=WAIT_SECS, check=False,
-        )  # fmt: skip
-
-    def start(self, command: str) -> None:
-        """Run a shell command on a screen of its own."""
-        done = self._tmux("new-session", "-d", "-x", COLUMNS, "-y", LINES, command)
-        assert done.returncode == 0, done.stderr
-
-    @property
-    def screen(self) -> str:
-        """What is on the screen now; "" when the program has ended."""
-        return self._tmux("capture-pane", "-p").stdout
-
-    def keys(self, *names: str) -> None:
-        self._tmux("send-keys", *names)
-
-    def write(self, text: str) -> None:
-        # A semicolon at the end of an argument would begin the next command of tmux.
-        self._tmux("send-keys", "-l", f"{text[:-1]}\\;" if text.endswith(";") else text)
-
-    def wait(self, text: str) -> str:
-        """The screen once it shows `text`."""
-        end = time.monotonic() + WAIT_SECS
-        while text not in (screen := self.screen):
-            assert time.monotonic() < end, f"{text!r} is not on the screen:\n{screen}"
-            time.sleep(0.05)
-        return screen
-
-    def wait_end(self) -> None:
-        """Until the program has ended."""
-        end = time.monotonic() + WAIT_SECS
-        while self._tmux("has-session").returncode == 0:
-            assert time.monotonic() < end, f"it does not end:\n{self.screen}"
-            time.sleep(0.05)
-
-    def close(self) -> None:
-        """End whatever runs."""
-        self._tmux("kill-server")
+def client_environment(home: Path) -> dict[str, str]:
+    """Nothing of ours: a HOME of its own, UTF-8, a simple terminal."""
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "TERM": "vt100"}
 
 
-@contextmanager
-def terminal(tmux: str, cwd: Path, command: str) -> Iterator[Terminal]:
-    """A terminal in which `command` runs."""
-    made = Terminal(tmux, cwd)
+def run_in_terminal(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, ok: tuple[int, ...] = (0,)
+) -> bytes:
+    """Run until it ends; what it drew. A client that asks something would wait for ever: it is killed."""
+    master, slave = pty.openpty()
     try:
-        made.start(command)
-        yield made
+        process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env or client_environment(cwd),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        screen = _watch(process, master)
+        assert process.wait(5) in ok, screen
+        return screen
     finally:
-        made.close()
+        os.close(master)
+
+
+def _watch(process: "subprocess.Popen[bytes]", terminal: int) -> bytes:
+    screen = b""
+    deadline = time.monotonic() + BOUND
+    while process.poll() is None:
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{process.args!r} did not end: {screen[-3000:]!r}")
+        if select.select([terminal], [], [], 0.1)[0]:
+            try:
+                screen += os.read(terminal, 65536)
+            except OSError:
+                break
+    return screen
