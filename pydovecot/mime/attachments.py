@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from fnmatch import translate
 
 from pydovecot.mime import params, structure
 from pydovecot.mime.structure import IS_MIME, Part
@@ -13,19 +12,21 @@ TypeFilter = Callable[[str], bool]
 
 def type_filter(patterns: Sequence[str]) -> TypeFilter:
     """A filter by patterns with `*` and `?`, those with `!` excluding: the last one that matches decides."""
-    compiled = [
-        (re.compile(translate(pattern.removeprefix("!").replace("[", "[[]").lower())), pattern[:1] != "!")
-        for pattern in patterns
-    ]
+    compiled = [(_compile(pattern.removeprefix("!").lower()), pattern[:1] != "!") for pattern in patterns]
 
     def accepts(kind: str) -> bool:
         verdict = True
         for pattern, included in compiled:
-            if pattern.match(kind):
+            if pattern.fullmatch(kind):
                 verdict = included
         return verdict
 
     return accepts
+
+
+def _compile(pattern: str) -> "re.Pattern[str]":
+    wild = {"*": ".*", "?": "."}
+    return re.compile("".join(wild.get(char) or re.escape(char) for char in pattern), re.DOTALL)
 
 
 def has_attachment(message: bytes, accepts: TypeFilter, *, inlined: bool) -> bool:

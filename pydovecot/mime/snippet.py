@@ -15,6 +15,7 @@ from pydovecot.mime.transfer import Encoding
 MAX_CHARS: Final = 200  # RFC 8970 3.1: no more than 256
 _WINDOW: Final = 4096  # octets of a body that are decoded first
 _GROWTH: Final = 8
+_MOST: Final = 1 << 20  # text that has not begun by then is not looked for: markup costs time
 _MARGIN: Final = 16  # characters at the end of a window that its cut may have made
 _UNFINISHED_QP: Final = re.compile(rb"(?:=[0-9A-Fa-f]?|=[ \t]*\r?|\r)\Z")
 _UNUSUAL: Final = re.compile(r"[\0\x1c-\x1f]")  # NUL, and what Python takes for white space
@@ -35,7 +36,7 @@ def of(message: bytes, root: Part | None = None) -> str:
         found = of_text(text)
         if whole or (found.enough and len(text) > _MARGIN):
             return found.text
-        window *= _GROWTH
+        window = min(window * _GROWTH, _MOST)
 
 
 def _kind(part: Part, message: bytes) -> tuple[bytes, bytes] | None:
@@ -99,7 +100,7 @@ class _Body:
             # A character that the end cuts off is none, what is broken before it stays.
             reader = codecs.getincrementaldecoder(self._charset)("replace")
             text = text.rstrip("\ufffd") + ("\ufffd" if reader.decode(decoded).endswith("\ufffd") else "")
-        return html.to_text(text) if self._html else text, window >= len(self._body)
+        return html.to_text(text) if self._html else text, window >= min(len(self._body), _MOST)
 
 
 class _Words:

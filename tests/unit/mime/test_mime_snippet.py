@@ -74,6 +74,13 @@ def test_only_as_much_is_decoded_as_is_needed(monkeypatch: pytest.MonkeyPatch) -
     assert sum(decoded) < 3 * 900_000
 
 
+def test_markup_without_end() -> None:
+    """A megabyte of tags is enough; what comes behind it is not looked for."""
+    tags = b"<td>" * 300_000
+    assert snippet.of(b"Content-Type: text/html\n\n" + tags + b"text") == ""
+    assert snippet.of(b"Content-Type: text/html\n\n" + tags[:800_000] + b"text") == "text"
+
+
 @pytest.mark.parametrize(
     ("fields", "body", "want"),
     [
