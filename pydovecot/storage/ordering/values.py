@@ -1,5 +1,6 @@
 """What SORT and THREAD compare, as arrays by place (sequence number - 1) in a view."""
 
+import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -39,6 +40,14 @@ _TEXTS: Final[dict[SortKey, Callable[[bytes], tuple[str, int]]]] = {
 }
 
 
+def _even(packed: "array[int]") -> "array[int]":
+    """The numbers without their lowest bits: all at once, as one long number."""
+    order, size = sys.byteorder, packed.itemsize
+    mask = int.from_bytes((~1).to_bytes(size, order, signed=True) * len(packed), order)
+    every = int.from_bytes(packed.tobytes(), order) & mask
+    return array("I", every.to_bytes(size * len(packed), order))
+
+
 class Values:
     """Arrays of one view as it is now, made when first asked for."""
 
@@ -53,14 +62,14 @@ class Values:
         """Numbers that compare as `key` does."""
         if key in _TEXTS:
             packed = self._text_ranks(key)
-            return [value >> 1 for value in packed] if key is SortKey.SUBJECT else packed
+            return _even(packed) if key is SortKey.SUBJECT else packed
         if key is SortKey.DATE:
             return self.dates()
         if key is SortKey.ARRIVAL:
             return self._kept_numbers("arrival", Column.RECEIVED)
         return self._sizes() if key is SortKey.SIZE else bytes(len(self.uids))
 
-    def subjects(self) -> Sequence[int]:
+    def subjects(self) -> "array[int]":
         """Rank of the base subject (0: empty) * 2, + 1 when it is a reply or forward."""
         return self._text_ranks(SortKey.SUBJECT)
 
@@ -112,7 +121,7 @@ class Values:
 
     # -- texts -----------------------------------------------------------------------------------------------
 
-    def _text_ranks(self, key: SortKey) -> Sequence[int]:
+    def _text_ranks(self, key: SortKey) -> "array[int]":
         packed: array[int] = array("I")
         if (current := self.kept(key.value)) is not None:
             packed.frombytes(current)
