@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -150,6 +151,15 @@ def decode(data: bytes, name: str = "utf-8") -> str:
             return decode(data, wider)
         errors = "replace" if name == "utf-8" else SKIP_OCTET
         return _REPEATED.sub("\ufffd", data.decode(name, errors))
+
+
+def decode_pieces(pieces: Iterable[bytes], name: str) -> Iterator[str]:
+    """As `decode`, of a large text."""
+    name = _WIDER.get(name, name)
+    decoder = codecs.getincrementaldecoder(name)("replace" if name == "utf-8" else SKIP_OCTET)
+    for piece in pieces:
+        yield _REPEATED.sub("\ufffd", decoder.decode(piece))
+    yield _REPEATED.sub("\ufffd", decoder.decode(b"", True))
 
 
 def _skip_octet(error: UnicodeError) -> tuple[str, int]:

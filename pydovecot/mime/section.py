@@ -51,39 +51,43 @@ def extract(message: bytes, root: Part | None, section: Section) -> bytes | None
     `message` as stored; without `root` the message is parsed when the section needs it.
     """
     what = section.text
+    place = locate(message, root, section)
+    if place is None:
+        return None
+    start, end = place
+    if what not in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT):
+        return wire(message[start:end])
+    if section.path:
+        return wire_lines(_filtered(message[start:end], what, section.fields))
+    return fields_of(message[start:end], section.fields, exclude=what is Text.HEADER_FIELDS_NOT)
+
+
+def locate(message: bytes, root: Part | None, section: Section) -> tuple[int, int] | None:
+    """Where the section is in the message as stored; of HEADER.FIELDS the header from which they are picked."""
+    what = section.text
     if not section.path:
-        return _of_message(message, what, section.fields)
+        if what is Text.MIME:
+            return None
+        if what is Text.ALL:
+            return 0, len(message)
+        end = header.end(message)
+        return (end, len(message)) if what is Text.TEXT else (0, end)
     part = find(root or structure.parse(message), section.path)
     if part is None:
         return None
     if what is Text.MIME:
-        return wire(message[part.start : part.body])
+        return part.start, part.body
     if what is Text.ALL:
-        return wire(message[part.body : part.end])
+        return part.body, part.end
     if not part.flags & RFC822:
         return None
     inner = part.children[0]
     if what is Text.TEXT:
-        return wire(message[inner.body : inner.end])
+        return inner.body, inner.end
     if what is Text.HEADER:
-        return wire(message[inner.start : inner.body])
+        return inner.start, inner.body
     # Dovecot looks for fields up to an empty line, even if a boundary cut the header short before it.
-    return wire_lines(
-        _filtered(message[inner.start : header.end(message, inner.start)], what, section.fields)
-    )
-
-
-def _of_message(message: bytes, what: Text, fields: tuple[bytes, ...]) -> bytes | None:
-    if what is Text.ALL:
-        return wire(message)
-    end = header.end(message)
-    if what is Text.TEXT:
-        return wire(message[end:])
-    if what is Text.HEADER:
-        return wire(message[:end])
-    if what is Text.MIME:
-        return None
-    return fields_of(message[:end], fields, exclude=what is Text.HEADER_FIELDS_NOT)
+    return inner.start, header.end(message, inner.start)
 
 
 def fields_of(block: bytes, names: tuple[bytes, ...], exclude: bool = False) -> bytes:

@@ -1,12 +1,14 @@
 """Does a message contain a text: decoded, in all its text parts and headers, the way Dovecot looks for it."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from pydovecot.mime import casemap, charset, header, params, structure, transfer, words
 from pydovecot.mime.address import INVALID_ROUTE, MISSING_DOMAIN, MISSING_MAILBOX, SYNTAX_ERROR
 from pydovecot.mime.structure import Part
 
+LARGE: Final = 1 << 20  # octets from which on a text is decoded piece by piece
 _FOLD: Final = re.compile(rb"\n[ \t]")
 _SOFT_BREAK: Final = re.compile(rb"=[ \t]*\r?\n")
 _QP_ESCAPE: Final = re.compile(rb"=(?!3D|20)[0-9A-Fa-f]{2}")
@@ -50,12 +52,13 @@ class Needle:
 
     def is_in_message(self, message: bytes, headers: bool) -> bool:
         """TEXT (with `headers`) or BODY. RFC 3501 6.4.4."""
-        end = header.end(message)
-        if headers and self.text in header_text(message[:end]):
-            return True
-        found = self._is_behind(message, end)
-        if found is not None:
-            return found
+        if len(message) < LARGE:
+            end = header.end(message)
+            if headers and self.text in header_text(message[:end]):
+                return True
+            found = self._is_behind(message, end)
+            if found is not None:
+                return found
         return self._is_in_part(message, structure.parse(message, measure=False), headers)
 
     def _is_behind(self, message: bytes, end: int) -> bool | None:
@@ -106,11 +109,20 @@ class Needle:
         text = ""
         if headers:
             text = header_text(block)
-        if not part.children and not part.flags & structure.MULTIPART:
-            body = body_text(message, part)
-            if body is not None:
-                text += body
-        return self.text in text
+        if part.children or part.flags & structure.MULTIPART:
+            return self.text in text
+        if part.end - part.body < LARGE:
+            return self.text in text + (body_text(message, part) or "")
+        return self._is_in_pieces(text, body_pieces(message, part))
+
+    def _is_in_pieces(self, text: str, pieces: Iterator[str]) -> bool:
+        """A large text goes by; what is kept of it is as long as what is looked for."""
+        while self.text not in text:
+            piece = next(pieces, None)
+            if piece is None:
+                return False
+            text = text[max(0, len(text) - len(self.text)) :] + piece
+        return True
 
 
 def header_text(block: bytes) -> str:
@@ -140,6 +152,24 @@ def header_text(block: bytes) -> str:
 
 def body_text(message: bytes, part: Part) -> str | None:
     """A part's own body decoded and normalised; None when it is no text or cannot be decoded."""
+    form = _form_of(message, part)
+    if form is None:
+        return None
+    encoding, known = form
+    data = transfer.decode(message[part.body : part.end], encoding)
+    return None if data is None else casemap.normalise(charset.decode(data, known))
+
+
+def body_pieces(message: bytes, part: Part) -> Iterator[str]:
+    """As `body_text`, of a large part; nothing instead of None."""
+    form = _form_of(message, part)
+    if form is not None:
+        data = transfer.pieces(message, part.body, part.end, form[0])
+        yield from map(casemap.normalise, charset.decode_pieces(data, form[1]))
+
+
+def _form_of(message: bytes, part: Part) -> tuple[transfer.Encoding, str] | None:
+    """How a part's text is encoded, and in which charset; None when it is no text."""
     searchable = True
     charset_name: bytes | None = None
     encoding = transfer.Encoding.IDENTITY
@@ -155,8 +185,5 @@ def body_text(message: bytes, part: Part) -> str | None:
             encoding = transfer.parse(value)
     if not searchable:
         return None
-    data = transfer.decode(message[part.body : part.end], encoding)
-    if data is None:
-        return None
     known = charset.lookup(charset_name) if charset_name else None
-    return casemap.normalise(charset.decode(data, known or "utf-8"))
+    return encoding, known or "utf-8"

@@ -2,10 +2,14 @@
 
 import re
 from binascii import a2b_base64
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
 from pydovecot.mime.scanner import Scanner
+
+
+PIECE: Final = 1 << 17  # octets of a large text that are decoded together
 
 
 class Encoding(Enum):
@@ -25,13 +29,14 @@ _KNOWN: Final = {
     b"quoted-printable": Encoding.QUOTED_PRINTABLE,
 }
 _NOT_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/ \t\r\n]")
-# White space at the end of a line goes; so does a soft line break with what stands behind its "=".
-_LINE_END: Final = re.compile(rb"(?<![ \t])[ \t]++(?=\r?\n|\Z)|=[ \t]*(?:\r?\n)|(?<!\r)\n")
-_HEX: Final = {
-    bytes([high, low]): bytes([int(bytes([high, low]), 16)])
-    for high in b"0123456789abcdefABCDEF"
-    for low in b"0123456789abcdefABCDEF"
-}
+_OPEN_END: Final = re.compile(rb"=|[ \t\r]\Z")
+_MORE_BLANKS: Final = re.compile(rb"[ \t\r]*")
+_DIGITS: Final = b"0123456789abcdefABCDEF"
+# What stands behind a "=": hexadecimal digits, or the end of a line that goes on in the next.
+_ESCAPES: Final = {
+    bytes([high, low]): bytes([int(bytes([high, low]), 16)]) for high in _DIGITS for low in _DIGITS
+} | {b"\r\n": b""}
+_CUT_OFF: Final = frozenset((b"", *(bytes([digit]) for digit in _DIGITS)))
 
 
 def parse(value: bytes) -> Encoding:
@@ -59,21 +64,61 @@ def decode_base64(data: bytes) -> bytes:
 
 
 def decode_quoted_printable(data: bytes) -> bytes:
-    """Decode with CRLF line ends; an `=` that makes no sense stays."""
-    data = _LINE_END.sub(_line_end, data)
+    """Decode with CRLF line ends; an `=` that makes no sense stays, one that the end cuts off goes."""
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n")
+    if b" \n" in data or b"\t\n" in data:
+        data = b"\n".join([line.rstrip(b" \t") for line in data.split(b"\n")])
+    else:
+        data = data.rstrip(b" \t")
+    data = data.replace(b"\n", b"\r\n")
     if b"=" not in data:
         return data
     first, *pieces = data.split(b"=")
     out = [first]
-    get = _HEX.get
+    get = _ESCAPES.get
     for piece in pieces:
         byte = get(piece[:2])
         out += (b"=", piece) if byte is None else (byte, piece[2:])
+    if pieces[-1] in _CUT_OFF:
+        del out[-2:]
     return b"".join(out)
 
 
-def _line_end(found: "re.Match[bytes]") -> bytes:
-    return b"\r\n" if found[0] == b"\n" else b""
+def pieces(data: bytes, start: int, end: int, encoding: Encoding) -> Iterator[bytes]:
+    """`data[start:end]` decoded, some 100 KB at a time; nothing when the encoding is unknown."""
+    if encoding is Encoding.BASE64:
+        stop = _NOT_BASE64.search(data, start, end)
+        yield from _base64_pieces(data, start, stop.start() if stop is not None else end)
+    elif encoding is Encoding.QUOTED_PRINTABLE:
+        for low, high in _line_blocks(data, start, end):
+            yield decode_quoted_printable(data[low:high])
+    elif encoding is Encoding.IDENTITY:
+        for low in range(start, end, PIECE):
+            yield data[low : min(low + PIECE, end)]
+
+
+def _base64_pieces(data: bytes, start: int, end: int) -> Iterator[bytes]:
+    rest = b""
+    for low in range(start, end, PIECE):
+        rest += data[low : min(low + PIECE, end)].translate(None, b" \t\r\n")
+        whole = len(rest) // 4 * 4
+        yield a2b_base64(rest[:whole])
+        rest = rest[whole:]
+    yield decode_base64(rest)
+
+
+def _line_blocks(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Blocks that end with a line, or in the middle of an endless one, but not in an escape or in blanks."""
+    while start < end:
+        stop = end
+        if end - start > 2 * PIECE:
+            at = data.find(b"\n", start + PIECE, start + 2 * PIECE)
+            stop = at + 1 if at >= 0 else start + PIECE
+            while at < 0 and stop < end and _OPEN_END.search(data[stop - 2 : stop]):
+                stop = min(end, _MORE_BLANKS.match(data, stop).end() + 1)  # type: ignore[union-attr]
+        yield start, stop
+        start = stop
 
 
 def decode(data: bytes, encoding: Encoding) -> bytes | None:

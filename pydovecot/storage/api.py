@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Final, Protocol
 
 from pydovecot.mime.binary import Decoded
+from pydovecot.mime.stretch import Stretch
 from pydovecot.model.flags import FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
 from pydovecot.model.search import Key
@@ -213,6 +214,10 @@ class Message(Protocol):
 
     def section(self, section: Section) -> bytes | None:
         """Bytes of BODY[section]; None when there is no such part (IMAP sends NIL)."""
+        ...
+
+    def stretch(self, section: Section) -> Stretch | None:
+        """As `section`, of a large one: to be read block by block. None: ask for the section."""
         ...
 
     def binary(self, section: Section) -> Decoded:

@@ -4,10 +4,13 @@ The bytes come from a driver as they are stored (usually with LF). The work is d
 which function is asked, and what is remembered while the message is open.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from pydovecot.mime import binary, header, section, snippet, structure, summary
 from pydovecot.mime.binary import Decoded
+from pydovecot.mime.stretch import LARGE, Stretch
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.section import Section, Text
 from pydovecot.proto.imap.encode import literal, quoted
@@ -45,17 +48,30 @@ def preview(stored: bytes) -> bytes:
     return quoted(text) if text.isascii() and escapes <= MAX_ESCAPES else literal(text)
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What cannot be decoded is the sender's fault: clients are told."""
+    try:
+        yield
+    except binary.UnknownEncodingError:
+        raise UserError(Code.UNKNOWN_CTE, "Unknown Content-Transfer-Encoding") from None
+    except binary.InvalidDataError:
+        raise UserError(Code.PARSE, "Invalid data in MIME part") from None
+
+
 class Content:
     """Answers storage.api.Message for bytes in memory."""
 
-    __slots__ = ("_crlf", "_decodable", "_root", "_stored", "_summary")
+    __slots__ = ("_crlf", "_root", "_sizes", "_stored", "_stretches", "_summary", "kept")
 
     def __init__(self, stored: bytes) -> None:
         self._stored = stored
+        self.kept = False  # somebody may ask again soon: `close` leaves it open, `release` closes it
         self._crlf: bytes | None = None
         self._summary: summary.Summary | None = None
         self._root: structure.Part | None = None
-        self._decodable = False  # all parts could be decoded
+        self._stretches: dict[Section, Stretch] = {}
+        self._sizes: binary.Sizes | None = None
 
     def stored(self) -> bytes:
         """The message as stored."""
@@ -77,21 +93,31 @@ class Content:
             return section.wire(self._stored)
         return section.extract(self._stored, self._root, wanted)
 
+    def stretch(self, wanted: Section) -> Stretch | None:
+        """A large section, to be sent block by block; None: it is small, or not one piece of the message."""
+        if len(self._stored) < LARGE or wanted.text in (Text.HEADER_FIELDS, Text.HEADER_FIELDS_NOT):
+            return None
+        known = self._stretches.get(wanted)
+        if known is None:
+            place = section.locate(self._stored, self._parsed() if wanted.path else None, wanted)
+            if place is None or place[1] - place[0] < LARGE:
+                return None
+            known = self._stretches[wanted] = Stretch(self._stored, *place)
+        return known
+
     def binary(self, wanted: Section) -> Decoded:
         """BINARY[section]."""
-        try:
+        with _refusals():
             return binary.extract(self._stored, self._parsed(), wanted)
-        except binary.UnknownEncodingError:
-            raise UserError(Code.UNKNOWN_CTE, "Unknown Content-Transfer-Encoding") from None
-        except binary.InvalidDataError:
-            raise UserError(Code.PARSE, "Invalid data in MIME part") from None
 
     def binary_size(self, wanted: Section) -> int:
-        """BINARY.SIZE[section]. As in Dovecot only of messages all of whose parts can be decoded."""
-        if not self._decodable and binary.decodes(wanted) and binary.exists(self._parsed(), wanted):
-            self.binary(Section())
-            self._decodable = True
-        return self.binary(wanted).size
+        """BINARY.SIZE[section]."""
+        if not binary.decodes(wanted):
+            return self.binary(wanted).size
+        if self._sizes is None:
+            self._sizes = binary.Sizes(self._stored, self._parsed())
+        with _refusals():
+            return self._sizes.size(wanted)
 
     def _parsed(self) -> structure.Part:
         if self._root is None:
@@ -105,7 +131,18 @@ class Content:
             self._root = self._summary.root
         return self._summary
 
+    @property
+    def is_large(self) -> bool:
+        """Worth keeping while a client fetches it piece by piece."""
+        return len(self._stored) >= LARGE
+
     def close(self) -> None:
+        """Forget the bytes, unless the content is kept."""
+        if not self.kept:
+            self.release()
+
+    def release(self) -> None:
         """Forget the bytes."""
         self._stored = b""
-        self._crlf = self._summary = self._root = None
+        self._stretches.clear()
+        self._crlf = self._summary = self._root = self._sizes = None

@@ -26,7 +26,7 @@ def items(message: bytes) -> list[bytes]:
     if not BARE_CR.search(message):
         for one in wanted[:MAX_CUT_SECTIONS]:
             size = len(section.extract(message, root, one) or b"")
-            edges = (2, 4, size // 2, max(0, size - 5), size, size + 9)
+            edges = (2, 4, size // 3, max(0, size - 5), size, size + 9)
             cuts = [(offset, 3 + offset % 40) for offset in (*edges, *range(7, min(size, 4000), 131))]
             found += [b"BODY.PEEK[%b]<%d.%d>" % (name(one), *cut) for cut in cuts]
     return found

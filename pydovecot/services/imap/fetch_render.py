@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pydovecot.mime import section as mime_section
 from pydovecot.mime.binary import Decoded
+from pydovecot.mime.stretch import Stretch
 from pydovecot.model.errors import InternalError, UserError
 from pydovecot.model.flags import Flag
 from pydovecot.model.numbers import Seq
@@ -189,6 +190,8 @@ class Plan:
                     decoded = source.decoded(item)
                     self._count(item, 0 if decoded is None else decoded.size)
                     yield from _decoded(lead, item, decoded)
+                elif (stretch := source.stretch(item)) is not None:
+                    yield from self._stretch(lead, item, stretch)
                 else:
                     data = source.section(item)
                     self._count(item, len(data or b""))
@@ -202,6 +205,16 @@ class Plan:
         finally:
             self.expunged |= source.expunged
             source.close()
+
+    def _stretch(self, lead: bytes, item: ContentItem, stretch: Stretch) -> Iterator[bytes]:
+        """A large section, block by block."""
+        offset, length = 0, stretch.size
+        if item.partial is not None:
+            offset = item.partial.offset
+            length = max(0, min(stretch.size - offset, item.partial.length))
+        self._count(item, length)
+        yield b"%b%b {%d}\r\n" % (lead, item.label, length)
+        yield from stretch.chunks(offset, length)
 
     def _value(self, item: ColumnItem, value: Any) -> bytes:
         convert = self._convert.get(item.column)
@@ -238,6 +251,11 @@ class _Source:
         """None: the message is gone (NIL). A part that does not exist is empty, as Dovecot answers."""
         message = self._open()
         return None if message is None else _cut(message.section(item.section) or b"", item)
+
+    def stretch(self, item: ContentItem) -> Stretch | None:
+        """The section, if it is a large one."""
+        message = self._open()
+        return None if message is None else message.stretch(item.section)
 
     def decoded(self, item: ContentItem) -> Decoded | None:
         """As `section`, with encodings undone."""

@@ -302,6 +302,9 @@ class Breaking:
         self._message, self._left = self._open(seq), self._good if seq == 1 else 99
         return self
 
+    def stretch(self, _section: Section) -> None:
+        """None is large."""
+
     def section(self, section: Section) -> bytes | None:
         self._left -= 1
         if self._left < 0:
