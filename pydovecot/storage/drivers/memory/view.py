@@ -266,6 +266,7 @@ class MemoryView:
 
     def expunge(self, uids: SeqSet | None = None) -> None:
         """Remove messages with Deleted."""
+        self.verify()
         self._mailbox.expunge(
             [
                 mail.uid
@@ -344,6 +345,7 @@ class MemoryView:
 
     def save_pop3_uidl(self, uidls: Iterable[tuple[Uid, str]]) -> None:
         """Keep UIDLs."""
+        self.verify()
         for uid, uidl in uidls:
             if uid in self._mailbox.mails:
                 self._mailbox.mails[uid].pop3_uidl = uidl
