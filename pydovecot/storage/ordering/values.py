@@ -1,6 +1,5 @@
 """What SORT and THREAD compare, as arrays by place (sequence number - 1) in a view."""
 
-import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -40,14 +39,6 @@ _TEXTS: Final[dict[SortKey, Callable[[bytes], tuple[str, int]]]] = {
 }
 
 
-def _even(packed: "array[int]") -> "array[int]":
-    """The numbers without their lowest bits: all at once, as one long number."""
-    order, size = sys.byteorder, packed.itemsize
-    mask = int.from_bytes((~1).to_bytes(size, order, signed=True) * len(packed), order)
-    every = int.from_bytes(packed.tobytes(), order) & mask
-    return array("I", every.to_bytes(size * len(packed), order))
-
-
 class Values:
     """Arrays of one view as it is now, made when first asked for."""
 
@@ -62,7 +53,7 @@ class Values:
         """Numbers that compare as `key` does."""
         if key in _TEXTS:
             packed = self._text_ranks(key)
-            return _even(packed) if key is SortKey.SUBJECT else packed
+            return [value >> 1 for value in packed] if key is SortKey.SUBJECT else packed
         if key is SortKey.DATE:
             return self.dates()
         if key is SortKey.ARRIVAL:
