@@ -7,7 +7,7 @@ that are not what their encoding says are refused, as Dovecot does; search and p
 
 import re
 from binascii import Error, a2b_base64, a2b_qp
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
@@ -81,14 +81,36 @@ def decodes(wanted: Section) -> bool:
     return wanted.text in (Text.ALL, Text.TEXT)
 
 
-def exists(root: Part, wanted: Section) -> bool:
-    """There is something that a section of a kind that `decodes` names."""
-    return _part(root, wanted) is not None
+class Sizes:
+    """How large each section of a message is decoded: a part is decoded once, when the first is asked for.
 
+    As in Dovecot one part that cannot be decoded makes all sizes unknown: the exceptions of `extract`.
+    """
 
-def check(message: bytes, root: Part) -> None:
-    """Raise what decoding the whole message would."""
-    _Decoder(message).run(root, with_header=False)
+    def __init__(self, message: bytes, root: Part) -> None:
+        self._decoder = _Decoder(message)
+        self._root = root
+        self._bodies: dict[int, int] = {}  # by id of the part
+
+    def size(self, wanted: Section) -> int:
+        """Octets of `extract` for a section of a kind that `decodes`."""
+        part = _part(self._root, wanted)
+        if part is None:
+            return 0
+        if not self._bodies:
+            self._decoder.look(self._root)
+            self._measure(self._root)
+        with_header = not wanted.path and wanted.text is Text.ALL
+        return self._decoder.size(part, self._bodies, with_header=with_header)
+
+    def _measure(self, part: Part) -> int:
+        if not part.children:
+            size = sum(map(len, self._decoder.body(part)))
+        else:
+            size = sum(len(self._decoder.header(child)) + self._measure(child) for child in part.children)
+            size += sum(map(len, self._decoder.gaps(part)))
+        self._bodies[id(part)] = size
+        return size
 
 
 def _part(root: Part, wanted: Section) -> Part | None:
@@ -108,18 +130,30 @@ class _Decoder:
         self._nul = False
 
     def run(self, part: Part, with_header: bool) -> Decoded:
-        self._look(part)
+        """A part decoded, or as it is where there is nothing to decode."""
+        self.look(part)
         message = self._message
         if not self._decodes:
             stored = message[part.start if with_header else part.body : part.end]
             return Decoded((section.crlf(stored) if self._nul else section.wire(stored),), self._nul)
         chunks: list[bytes] = []
         if with_header:
-            chunks.append(self._header(part))
-        chunks += self._body(part)
+            chunks.append(self.header(part))
+        chunks += self.body(part)
         return Decoded([chunk for chunk in chunks if chunk], raw=True)
 
-    def _look(self, part: Part) -> None:
+    def size(self, part: Part, bodies: Mapping[int, int], *, with_header: bool) -> int:
+        """Octets of `run`; `bodies` are the sizes of decoded bodies."""
+        if self._has_encoded(part):
+            return bodies[id(part)] + (len(self.header(part)) if with_header else 0)
+        return len(section.crlf(self._message[part.start if with_header else part.body : part.end]))
+
+    def _has_encoded(self, part: Part) -> bool:
+        if part.children:
+            return any(map(self._has_encoded, part.children))
+        return part.end > part.body and self._encodings[id(part)] in _ENCODED
+
+    def look(self, part: Part) -> None:
         """Learn the encodings of a part and all inside it."""
         message = self._message
         encoding = encoding_of(part, message)
@@ -130,14 +164,15 @@ class _Decoder:
             self._nul = True
         if part.children:
             for child in part.children:
-                self._look(child)
+                self.look(child)
         elif part.end > part.body:
             if encoding in _ENCODED:
                 self._decodes = True
             elif message.find(b"\0", part.body, part.end) >= 0:
                 self._nul = True
 
-    def _header(self, part: Part) -> bytes:
+    def header(self, part: Part) -> bytes:
+        """A part's header, which says so if its body was decoded."""
         block = self._message[part.start : part.body]
         if self._encodings[id(part)] not in _ENCODED:
             return section.crlf(block)
@@ -146,18 +181,25 @@ class _Decoder:
             rest = rest[:-2] + _BINARY + b"\r\n"
         return rest
 
-    def _body(self, part: Part) -> Iterator[bytes]:
-        message = self._message
+    def body(self, part: Part) -> Iterator[bytes]:
+        """A part's body decoded."""
         if not part.children:
-            yield _decoded(message[part.body : part.end], self._encodings[id(part)])
+            yield _decoded(self._message[part.body : part.end], self._encodings[id(part)])
             return
+        *gaps, end = self.gaps(part)
+        for gap, child in zip(gaps, part.children, strict=True):
+            yield gap
+            yield self.header(child)
+            yield from self.body(child)
+        yield end
+
+    def gaps(self, part: Part) -> Iterator[bytes]:
+        """What stands before, between and behind the parts inside a part."""
         pos = part.body
         for child in part.children:
-            yield section.crlf(message[pos : child.start])
-            yield self._header(child)
-            yield from self._body(child)
+            yield section.crlf(self._message[pos : child.start])
             pos = child.end
-        yield section.crlf(message[pos : part.end])
+        yield section.crlf(self._message[pos : part.end])
 
 
 def encoding_of(part: Part, message: bytes) -> Encoding:

@@ -75,7 +75,7 @@ def test_an_unknown_encoding_is_told_before_broken_data() -> None:
         b"--b\nContent-Transfer-Encoding: x\n\n--b--\n"
     )
     with pytest.raises(UnknownEncodingError):
-        binary.check(message, structure.parse(message))
+        binary.Sizes(message, structure.parse(message)).size(ONE)
     with pytest.raises(InvalidDataError):
         binary.extract(message, None, ONE)
 
@@ -96,6 +96,37 @@ def test_nul_needs_a_literal8_even_in_a_header() -> None:
     found = binary.extract(message, None, Section(text=Text.TEXT))
     assert (found.raw, b"".join(found.chunks)) == (True, b"abc")
     assert binary.extract(message, None, Section(text=Text.HEADER)) == Decoded((b"Sub\x80ject: x\r\n\r\n",))
+
+
+NESTED = (
+    b"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: quoted-printable\n\nbefore\n"
+    b"--b\nContent-Transfer-Encoding: base64\n\nYWJj\nYWJj\n"
+    b"--b\nContent-Type: message/rfc822\n\nContent-Transfer-Encoding: quoted-printable\n\na=3D\n"
+    b"--b\nContent-Type: multipart/mixed; boundary=c\nContent-Transfer-Encoding: base64\n\n--c\n\nx\n--c--\n"
+    b"--b--\nbehind\n"
+)
+
+
+@pytest.mark.parametrize("path", [(), (1,), (2,), (2, 1), (3,), (3, 1), (4,), (1, 1)])
+@pytest.mark.parametrize("text", [Text.ALL, Text.TEXT])
+def test_sizes_are_those_of_what_is_sent(path: tuple[int, ...], text: Text) -> None:
+    root = structure.parse(NESTED)
+    wanted = Section(path, text)
+    assert binary.Sizes(NESTED, root).size(wanted) == binary.extract(NESTED, root, wanted).size
+
+
+def test_each_part_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[bytes] = []
+    decode = binary._decoded
+
+    def watched(data: bytes, encoding: transfer.Encoding) -> bytes:
+        decoded.append(data)
+        return decode(data, encoding)
+
+    monkeypatch.setattr(binary, "_decoded", watched)
+    sizes = binary.Sizes(NESTED, structure.parse(NESTED))
+    assert [sizes.size(Section((number,))) for number in (1, 2, 3, 4)] == [6, 39, 17, 0]
+    assert len(decoded) == 3
 
 
 @pytest.mark.parametrize("offset", range(12))
