@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from pydovecot.mime.headersearch import FieldSearch
 from pydovecot.mime.textsearch import Needle
-from pydovecot.model.numbers import Seq
+from pydovecot.model.numbers import ModSeq, Seq
 from pydovecot.model.search import (
     Age,
     All,
@@ -169,8 +169,8 @@ class _Run:
         return {seq for seq, flags in column if b"\\Recent" in flags}
 
     def _is_modseq(self, key: ModSeqSince, seqs: Seqs) -> Seqs:
-        least = key.modseq
-        return {seq for seq, modseq in self._numbers(Column.MODSEQ, seqs) if modseq >= least}
+        found = set(self._view.changed_since(ModSeq(key.modseq - 1)))
+        return found if len(seqs) == len(self.every) else found & seqs
 
     def _is_larger(self, key: Larger, seqs: Seqs) -> Seqs:
         octets = key.octets

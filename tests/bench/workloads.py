@@ -1,5 +1,6 @@
 """What the servers are asked to do. Each workload prepares outside the clock and works inside it."""
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -123,9 +124,50 @@ def search(bench: Bench) -> None:
         with bench.clock(f"search {name} x{repeated}"):
             for _ in range(repeated):
                 client.ask(f"SEARCH {keys}")
+    count = bench.times(20)
+    with bench.clock(f"search flag or date or size x{count}"):
+        for _ in range(count):
+            client.ask("UID SEARCH OR UNSEEN (SINCE 1-Feb-2021 LARGER 2000)")
+    with bench.clock(f"search modseq x{count}"):
+        for _ in range(count):
+            client.ask("SEARCH RETURN (MIN MAX COUNT) MODSEQ 2")
+    with bench.clock(f"search saved, fetched x{count}"):
+        for _ in range(count):
+            client.ask("SEARCH RETURN (SAVE) UNSEEN")
+            client.ask("FETCH $ (UID FLAGS)")
     with bench.clock(f"search body in {bench.some}"):
         client.ask(f"SEARCH 1:{bench.some} BODY quarry")
     client.logout()
+
+
+def resync(bench: Bench) -> None:
+    """QRESYNC: coming back after few and after many changes. RFC 7162 3.2.5."""
+    user = bench.user("resync", bench.messages)
+    client = bench.imap(user)
+    client.ask("ENABLE QRESYNC")
+    found = client.ask("SELECT INBOX")
+    start = _number(found, rb"HIGHESTMODSEQ (\d+)")
+    client.ask(f"STORE 1:{bench.some} +FLAGS.SILENT (\\Answered)")
+    client.ask("STORE 5,7,9 +FLAGS.SILENT (\\Deleted)")
+    client.ask("EXPUNGE")
+    before = _number(client.ask("SELECT INBOX"), rb"HIGHESTMODSEQ (\d+)")
+    client.ask("STORE 20,30 +FLAGS.SILENT (\\Flagged)")
+    validity = _number(found, rb"UIDVALIDITY (\d+)")
+    count = bench.times(20)
+    for name, modseq in (("few changes", before), (f"{bench.some} changes", start)):
+        with bench.clock(f"resync, {name} x{count}"):
+            for _ in range(count):
+                client.ask(f"SELECT INBOX (QRESYNC ({validity} {modseq}))")
+    with bench.clock(f"changed since, vanished x{count}"):
+        for _ in range(count):
+            client.ask(f"UID FETCH 1:* (FLAGS) (CHANGEDSINCE {before} VANISHED)")
+    client.logout()
+
+
+def _number(answer: bytes, pattern: bytes) -> int:
+    found = re.search(pattern, answer)
+    assert found, answer
+    return int(found[1])
 
 
 def _few_and_all(bench: Bench) -> tuple[int, ...]:
@@ -266,6 +308,7 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "fetch": fetch,
     "big": big,
     "search": search,
+    "resync": resync,
     "sort": sort,
     "thread": thread,
     "store": store,

@@ -233,16 +233,15 @@ class Machine(RuleBasedStateMachine):
         if cut is None:
             self.client.take(lines)
             if self.client.exists > len(self.client.uids):
-                self.fetch_new()
+                self.fetch_new(max(self.client.uids, default=0))
             assert self.client.exists == len(self.client.uids)
         else:
             self.client.take(lines[:cut])
             self.break_line()
 
-    def fetch_new(self) -> None:
+    def fetch_new(self, last: int) -> None:
         """Messages after the last known one, and those whose news did not arrive."""
         assert self.line is not None
-        last = max(self.client.uids, default=0)
         self.client.take(self.line.done(b"UID FETCH %d:* (FLAGS)" % (last + 1)))
 
     def break_line(self) -> None:
@@ -265,11 +264,12 @@ class Machine(RuleBasedStateMachine):
             self.line.done(b"ENABLE QRESYNC")
         words = b"(QRESYNC (%d %d%b))" % (client.uidvalidity or 1, client.modseq, self.what_is_known(known))
         lines = self.line.done(b"SELECT INBOX " + words)
+        last = max(client.uids, default=0)
         found = re.search(rb"UIDVALIDITY (\d+)", b"".join(lines))
         assert found
         client.uidvalidity = int(found[1])
         client.take(lines)
-        self.fetch_new()
+        self.fetch_new(last)
 
     def what_is_known(self, known: str) -> bytes:
         uids = self.client.uids

@@ -69,6 +69,9 @@ class ListView:
         }
         return values[column]
 
+    def changed_since(self, modseq: int, seqs: SeqSet | None = None) -> list[int]:
+        return [seq for seq in seqs or range(1, len(self.mails) + 1) if 1000 + seq > modseq]
+
     def message(self, seq: int) -> Content:
         if seq in self.gone:
             raise ExpungedError

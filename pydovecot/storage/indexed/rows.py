@@ -68,18 +68,20 @@ class StoredColumns:
     def __init__(self, folder: Folder, columns: Sequence[Column], shown_modseq: int) -> None:
         self._folder, self._index = folder, folder.index
         self.columns = [column for column in columns if column in STORED]
-        self._shown_modseq = shown_modseq
         self._fillable = [
             (at, column) for at, column in enumerate(self.columns, 2) if column not in _NEVER_FILLED
         ]
         self._fixed = [
             (at, column)
             for at, column in enumerate(self.columns, 2)
-            if column in (Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL)
+            if column in (Column.GUID, Column.NAME, Column.POP3_UIDL)
         ]
-        names = ", ".join(STORED[column] for column in self.columns)
+        # A change that this view was not told yet must not be hidden behind its new modseq.
+        stored = {**STORED, Column.MODSEQ: f"min(m.modseq, {shown_modseq:d})"}
+        names = ", ".join(stored[column] for column in self.columns)
         self._select = f"SELECT m.id, m.name, {names} FROM msg m" + _joins(self.columns)
-        gone = ["m.changed" if c is Column.MODSEQ else STORED[c] for c in self.columns]
+        changed = f"min(m.changed, {shown_modseq:d})"
+        gone = [changed if c is Column.MODSEQ else STORED[c] for c in self.columns]
         self._select_gone = f"SELECT m.id, m.name, {', '.join(gone)} FROM gone m" + _joins(self.columns)
         self.missing = False
 
@@ -144,10 +146,7 @@ class StoredColumns:
                 continue
             values = list(row)
             for at, column in self._fixed:
-                if column is Column.MODSEQ:
-                    # A change that this view was not told yet must not be hidden behind its new modseq.
-                    values[at] = min(values[at], self._shown_modseq)
-                elif column is Column.GUID:
+                if column is Column.GUID:
                     values[at] = values[at] or self._folder.guid_of(row[1])
                 elif column is Column.NAME:
                     values[at] = self._folder.guid_of(row[1])
