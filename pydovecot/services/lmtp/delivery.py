@@ -20,12 +20,11 @@ from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.replies import reply
 from pydovecot.services.lmtp.settings import LmtpSettings
+from pydovecot.services.lmtp.stores import Stores
 from pydovecot.services.lmtp.transaction import Client, LookupFailed, NoSuchUser, Recipient, Transaction
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import SavedContent
-from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import MailSettings
-from pydovecot.storage.user import StorageUser
 
 SERVICE: Final = "lmtp"
 
@@ -69,6 +68,7 @@ class LocalDelivery:
     ) -> None:
         self._view, self._event, self._auth, self._hostname = view, event, auth, hostname
         self._set_log_prefix = set_log_prefix
+        self._stores = Stores(SERVICE, event)
         self._settings = view.get(LmtpSettings)
         self._delivery = view.get(DeliverySettings)
 
@@ -91,6 +91,10 @@ class LocalDelivery:
         if found is None:
             raise NoSuchUser(name)
         return Account(found.user, found.fields), box
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._stores.close()
 
     def spool(self) -> Spool:
         """In memory, later in mail_temp_dir."""
@@ -155,21 +159,15 @@ class LocalDelivery:
         self._set_log_prefix(user_log_prefix(user))
         event = self._event.child(user=user.username, session=recipient.session)
         mailbox = recipient.detail if self._settings.lmtp_save_to_detail_mailbox else ""
-        with mail_user.temporarily(user):
-            store = open_store(
-                StorageUser(user.username, user.home, SERVICE, dict(user.variables)), user.settings
+        with self._stores.use(user, (account.user, *account.fields.items())) as store:
+            delivery = Delivery(
+                store,
+                user.settings.get(DeliverySettings),
+                event,
+                self._internal_error,
+                {**user.variables, "to_envelope": recipient.address},
             )
-            try:
-                delivery = Delivery(
-                    store,
-                    user.settings.get(DeliverySettings),
-                    event,
-                    self._internal_error,
-                    {**user.variables, "to_envelope": recipient.address},
-                )
-                return delivery.deliver(mail, mailbox or INBOX, shared=shared)
-            finally:
-                store.close()
+            return delivery.deliver(mail, mailbox or INBOX, shared=shared)
 
     def _failed(self, recipient: Recipient, failure: DeliveryFailed) -> bytes:
         text = f"<{recipient.address}> {failure.text}"

@@ -69,6 +69,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
             why = f"{connection.close_reason}{unfinished} (state={state})"
             context.event.info(f"Disconnect from {shown}: {why}")
             stream.end()
+            backend.close()
 
 
 def _client(context: Context, accepted: Accepted, settings: LoginSettings) -> Client:
