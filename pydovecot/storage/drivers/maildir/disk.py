@@ -6,7 +6,9 @@ renames caused are believed for longer (a foreign rename in the same tick shows 
 """
 
 import os
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final
 
 from pydovecot.storage.drivers.maildir.keywords import stamp as keywords_stamp
@@ -43,7 +45,7 @@ class DiskState:
 
     def format(self) -> str:
         """For the index."""
-        return " ".join(map(str, astuple(self)))
+        return " ".join(map(str, _numbers(self)))
 
     @property
     def uidlist(self) -> Stamp:
@@ -62,6 +64,10 @@ class DiskState:
     def saw_keywords(self, path: str) -> None:
         """dovecot-keywords as it is."""
         self.keywords_inode, self.keywords_size, self.keywords_time = keywords_stamp(path)
+
+
+# Formatted with every change: dataclasses.astuple would copy value by value.
+_numbers: Final[Callable[[DiskState], tuple[int, ...]]] = attrgetter(*(one.name for one in fields(DiskState)))
 
 
 def changed(time: int, known: int, known_at: int, now: int, tick: int, after: int = 0) -> bool:
