@@ -197,6 +197,7 @@ def test_modseq_conditions(open_one: OpenStore) -> None:
     before = mine.highest_modseq
     result = other.store(seqs(2), StoreOp.ADD, FlagSet(Flag.SEEN))
     assert result.modseq > before
+    assert list(mine.changed_since(before)) == []  # not before it is told
     refused = mine.store(ALL, StoreOp.ADD, FlagSet(Flag.FLAGGED), unchanged_since=before)
     assert list(refused.modified) == [2]
     assert refused.changed == seqs(1, 3)

@@ -53,6 +53,8 @@ def test_sequence_sets() -> None:
     assert star is not None and star.has_star
     assert star.resolve(5).ranges == ((2, 2), (5, 9))
     assert parse_seqset(b"*") == SeqSet(((STAR, STAR),), ((STAR, STAR),))
+    largest = parse_seqset(b"7:4294967295")  # the number is no star: nothing of 1..6
+    assert largest is not None and not largest.has_star and largest.resolve(6) == largest
 
 
 @given(st.lists(st.integers(1, 2**32 - 2), min_size=1).map(sorted))
