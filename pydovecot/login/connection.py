@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pydovecot.login.client import LoginClient
-from pydovecot.login.handover import HandoverReply, HandoverRequest
-from pydovecot.login.handover_sender import send_handover
+from pydovecot.login.handover import HandoverReply
+from pydovecot.login.handover_sender import make_request, send_handover
 from pydovecot.login.host import NO_TLS, AuthRequest, Given, TlsState
 from pydovecot.net.tls import Need, TlsClosed, TlsStream
 from pydovecot.net.tls_proxy import TlsProxy
@@ -150,32 +150,16 @@ class Connection:
             then()
 
     def _hand_over(self, given: Given, callback: Callable[[HandoverReply | None], None]) -> None:
-        process, who, auth = self._process, self.client.peer, self._process.auth
+        process = self._process
         passed = self._sock
         theirs: socket.socket | None = None
         if self._stream is not None:
             self._inner, theirs = socket.socketpair()
             self._inner.setblocking(False)
             passed = theirs
-        request = HandoverRequest(
-            process.next_tag(),
-            auth.server_pid,
-            given.auth_id,
-            auth.client_pid,
-            auth.cookie,
-            os.fstat(passed.fileno()).st_ino,
-            who.local_ip,
-            who.remote_ip,
-            who.local_port,
-            who.remote_port,
-            given.secured,
-            given.tls,
-            given.session,
-            self._stream.server_name if self._stream is not None else "",
-            given.command_tag,
-            given.send_capability,
-            given.input,
-        )
+        inode = os.fstat(passed.fileno()).st_ino
+        name = self._stream.server_name if self._stream is not None else ""
+        request = make_request(process.next_tag(), process.auth, self.client.peer, given, inode, name)
 
         def answered(reply: HandoverReply | None) -> None:
             self._dialog = None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pydovecot.base import fdpass
+from pydovecot.ipc.auth_client import AuthClient
 from pydovecot.login.handover import (
     MAX_REPLY_BYTES,
     BadHandover,
@@ -13,12 +14,39 @@ from pydovecot.login.handover import (
     HandoverRequest,
     decode_reply,
 )
+from pydovecot.login.host import Given
+from pydovecot.login.peer import Peer
 
 CONNECT_RETRY_SECS: Final = 0.05  # all workers busy and the queue full: the master starts more
 CONNECT_TRIES: Final = 200  # ten seconds
 MAX_WORKERS_TRIED: Final = 3  # a worker may end without an answer: it cannot become this user
 
 OnReply = Callable[[HandoverReply | None], None]
+
+
+def make_request(
+    tag: int, auth: AuthClient, who: Peer, given: Given, inode: int, local_name: str
+) -> HandoverRequest:
+    """What a mail worker is told of a client; `inode` is of the descriptor that comes along."""
+    return HandoverRequest(
+        tag,
+        auth.server_pid,
+        given.auth_id,
+        auth.client_pid,
+        auth.cookie,
+        inode,
+        who.local_ip,
+        who.remote_ip,
+        who.local_port,
+        who.remote_port,
+        given.secured,
+        given.tls,
+        given.session,
+        local_name,
+        given.command_tag,
+        given.send_capability,
+        given.input,
+    )
 
 
 class _Dialog:

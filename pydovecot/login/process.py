@@ -13,8 +13,9 @@ from typing import Final
 from pydovecot.ipc import anvil
 from pydovecot.ipc.anvil import AnvilClient
 from pydovecot.ipc.auth_client import AuthClient
-from pydovecot.login.client import LOGIN_TIMEOUT_SECS, LoginClient
+from pydovecot.login.client import LoginClient
 from pydovecot.login.connection import Connection
+from pydovecot.login.limits import LOGIN_TIMEOUT_SECS
 from pydovecot.login.peer import Peer
 from pydovecot.login.result import Bye
 from pydovecot.login.settings import SslSettings

@@ -5,7 +5,8 @@ from typing import ClassVar, Final
 
 from pydovecot import __version__
 from pydovecot.login import log_line
-from pydovecot.login.client import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES, LoginClient
+from pydovecot.login.client import LoginClient
+from pydovecot.login.limits import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES
 from pydovecot.login.result import PLAINTEXT_EXPOSED, Bye, Result
 from pydovecot.login.settings import ImapLoginSettings
 from pydovecot.services.imap_login import ident

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from pydovecot.login.client import MAX_TOKEN_BYTES
+from pydovecot.login.limits import MAX_TOKEN_BYTES
 
 MAX_COMMAND_BYTES: Final = 8192  # Dovecot: MAX_IMAP_LINE
 MAX_TAG_BYTES: Final = 126  # Dovecot: IMAP_TAG_MAX_LEN

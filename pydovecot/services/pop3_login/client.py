@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from pydovecot.login import peer
-from pydovecot.login.client import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES, LoginClient
+from pydovecot.login.client import LoginClient
+from pydovecot.login.limits import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES
 from pydovecot.login.result import Bye, Result
 from pydovecot.login.settings import Pop3LoginSettings
 from pydovecot.settings.view import SettingsView
