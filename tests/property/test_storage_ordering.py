@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pydovecot.model.flags import FlagSet
@@ -26,6 +26,7 @@ from pydovecot.storage.settings import NamespaceSettings
 from pydovecot.storage.user import StorageUser
 from tests.support import oddheaders
 
+QUICK = settings(max_examples=100, deadline=None)
 texts = st.lists(st.text("abé", max_size=3), max_size=30)
 
 
@@ -36,6 +37,7 @@ def ranks_of(words: Sequence[str]) -> list[int]:
     return list(map(counter.ranks().__getitem__, numbers))
 
 
+@QUICK
 @given(texts)
 def test_ranks_compare_like_texts(words: list[str]) -> None:
     found = ranks_of(words)
@@ -45,6 +47,7 @@ def test_ranks_compare_like_texts(words: list[str]) -> None:
     assert [rank == 0 for rank in found] == [word == "" for word in words]
 
 
+@QUICK
 @given(texts, texts, st.data())
 def test_ranks_inserted_are_those_made_at_once(old: list[str], new: list[str], data: st.DataObject) -> None:
     gone = data.draw(st.sets(st.integers(0, max(0, len(old) - 1))))
@@ -68,6 +71,7 @@ messages = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=5), max_siz
 numbers_of = re.compile(rb"\d+").findall
 
 
+@QUICK
 @given(messages, st.randoms(use_true_random=False))
 def test_each_message_is_in_one_thread(mails: list[list[int]], chance: random.Random) -> None:
     order = list(range(len(mails)))
@@ -104,6 +108,7 @@ def assert_no_loops(parent: Sequence[int]) -> None:
             node = parent[node]
 
 
+@QUICK
 @given(messages)
 def test_parents_are_those_of_the_slow_way(mails: list[list[int]]) -> None:
     """The law of RFC 5256 3 (1) word by word, with a walk to the root for every link."""
