@@ -272,8 +272,9 @@ class MailboxIndex:
             self.database.execute(f"DELETE FROM {table} WHERE mailbox = ?", (self.id,))
         modseq = self.modseq()
         self.set(
-            messages=0, unseen=0, deleted=0, uidnext=1, first_recent=1, log_from=modseq, gone_from=modseq
-        )
+            messages=0, unseen=0, deleted=0, uidnext=1, first_recent=1, log_from=modseq, gone_from=modseq,
+            keywords="", disk="",
+        )  # fmt: skip
 
     def drop(self) -> None:
         """The mailbox was deleted."""

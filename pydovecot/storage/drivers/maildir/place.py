@@ -137,6 +137,9 @@ class MaildirPlace:
 
     def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
         """Bits of keywords; new ones get the next letter, those after z live in the index only."""
+        if keywords.stamp(self.keywords_path) != self.disk().keywords:
+            with self.host.database.write():
+                self.load_keywords()  # another program has added some, or made the mailbox anew
         bits, missing = self._known_bits(names)
         if not missing or not create:
             return bits
