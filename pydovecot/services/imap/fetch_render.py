@@ -28,6 +28,13 @@ FLUSH_AT: Final = 65536
 # client can ask for a large one many times over.
 HOLD_BELOW: Final = 64 << 20
 
+# Of a message that is gone; RFC 3501 9 has no NIL for these.
+GONE: Final = {
+    Column.ENVELOPE: b"(NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL)",
+    Column.BODY: b'("text" "plain" NIL NIL NIL "7bit" 0 0)',
+    Column.BODYSTRUCTURE: b'("text" "plain" NIL NIL NIL "7bit" 0 0 NIL NIL NIL NIL)',
+}
+
 
 class Plan:
     r"""One FETCH prepared: items in the order of the answer.
@@ -227,7 +234,7 @@ class Plan:
         except ExpungedError:
             pass
         self.expunged = True
-        return item.form % b"NIL"
+        return item.form % GONE.get(item.column, b"NIL")
 
     def _count(self, item: ContentItem, size: int) -> None:
         stats = self._session.stats
