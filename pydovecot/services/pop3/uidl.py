@@ -3,6 +3,7 @@
 import re
 import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -111,10 +112,13 @@ class Uidls:
 
     def _read(self, view: View, seqs: SeqSet, columns: Sequence[Column], make: Maker) -> None:
         with_header = Column.HEADER in columns
-        places = iter(enumerate(seqs))
+        numbers = array("L", seqs)
+        rows = view.rows(seqs, (Column.SEQ, Column.POP3_UIDL, *columns))
+        if not columns:
+            rows = (row for row in rows if row[1])  # nothing to do for the others
         try:
-            for found, saved, *values in view.rows(seqs, (Column.SEQ, Column.POP3_UIDL, *columns)):
-                at = next(place for place, seq in places if seq == found)  # some may be gone
+            for found, saved, *values in rows:
+                at = bisect_left(numbers, found)  # type: ignore[call-overload]
                 old = _xuidl(values.pop(0)) if with_header else ""  # type: ignore[arg-type]
                 if saved:
                     self.texts[at] = str(saved)

@@ -23,7 +23,7 @@ _MSG: Final = {
     Column.QUICK_SIZE: "coalesce(m.size, m.psize)",
     Column.GUID: "m.guid",
     Column.NAME: "m.name",
-    Column.POP3_UIDL: "m.uidl",
+    Column.POP3_UIDL: "coalesce(m.uidl, '')",
 }
 _CACHE: Final = {
     Column.ENVELOPE: "c.envelope",
@@ -72,9 +72,7 @@ class StoredColumns:
             (at, column) for at, column in enumerate(self.columns, 2) if column not in _NEVER_FILLED
         ]
         self._fixed = [
-            (at, column)
-            for at, column in enumerate(self.columns, 2)
-            if column in (Column.GUID, Column.NAME, Column.POP3_UIDL)
+            (at, column) for at, column in enumerate(self.columns, 2) if column in (Column.GUID, Column.NAME)
         ]
         # A change that this view was not told yet must not be hidden behind its new modseq.
         stored = {**STORED, Column.MODSEQ: f"min(m.modseq, {shown_modseq:d})"}
@@ -146,12 +144,8 @@ class StoredColumns:
                 continue
             values = list(row)
             for at, column in self._fixed:
-                if column is Column.GUID:
-                    values[at] = values[at] or self._folder.guid_of(row[1])
-                elif column is Column.NAME:
-                    values[at] = self._folder.guid_of(row[1])
-                else:
-                    values[at] = values[at] or ""
+                own = values[at] if column is Column.GUID else None
+                values[at] = own or self._folder.guid_of(row[1])
             rows[place] = values
 
 
