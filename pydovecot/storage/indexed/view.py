@@ -296,8 +296,12 @@ class IndexedView:
         found = positions(self._uids, self._index.changed_since(modseq))
         if seqs is None:
             return [Seq(at + 1) for at in found]
-        chosen = set(seqs.resolve(len(self._uids)))
-        return [Seq(at + 1) for at in found if at + 1 in chosen]
+        chosen = seqs.resolve(len(self._uids))
+        if len(chosen.ranges) == 1:
+            ((low, high),) = chosen.ranges
+            return [Seq(at + 1) for at in found if low <= at + 1 <= high]
+        numbers = set(chosen) if found else ()
+        return [Seq(at + 1) for at in found if at + 1 in numbers]
 
     def vanished_since(self, modseq: ModSeq, uids: SeqSet | None = None, *, same_to: Uid = Uid(0)) -> SeqSet:
         """UIDs expunged after `modseq`; when that was too long ago, all UIDs that are not there."""
@@ -335,8 +339,7 @@ class IndexedView:
 
     def verify(self) -> None:
         """The UIDs still mean the messages that they meant."""
-        self._folder.ensure()
-        if self._index.header().uidvalidity != self._header.uidvalidity:
+        if self._folder.ensure() != self._header.uidvalidity:
             raise MailboxGoneError(self.name)
 
     def store(
