@@ -68,8 +68,8 @@ class Folder(Protocol):
         """
         ...
 
-    def ensure(self) -> None:
-        """The index is there, and was not replaced by an empty one."""
+    def ensure(self) -> int:
+        """The index is there, and was not replaced by an empty one. Gives the mailbox's UIDVALIDITY now."""
         ...
 
     def keyword_bits(self, names: Collection[str], *, create: bool) -> int:

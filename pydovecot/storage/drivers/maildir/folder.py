@@ -8,7 +8,7 @@ from pydovecot.mime import header as mime_header
 from pydovecot.mime import objectid, section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError, Save, SaveResult
 from pydovecot.storage.content import common_fields, crlf_size, preview
-from pydovecot.storage.drivers.maildir import changing, explaining, linking, replacing, sync
+from pydovecot.storage.drivers.maildir import changing, explaining, keywords, linking, replacing, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
@@ -29,14 +29,19 @@ class MaildirFolder(MaildirPlace):
         """Bring the index up to what is on disk."""
         sync.sync(self, take_new=take_new, after=after)
 
-    def ensure(self) -> None:
-        """The index may have been deleted since the last sync."""
-        if self.host.database.refresh() or not self.index.header().uidvalidity:
+    def ensure(self) -> int:
+        """The index may have been deleted since the last sync. Gives UIDVALIDITY."""
+        found = 0 if self.host.database.refresh() else self.index.header().uidvalidity
+        if not found:
             sync.sync(self, take_new=False)
+            found = self.index.header().uidvalidity
+        return found
 
     def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
         """Bits of keywords, in the index that is there now."""
         self.ensure()
+        if keywords.stamp(self.keywords_path) != self.disk().keywords:
+            sync.sync(self, take_new=False)  # the mailbox may have been made anew
         return super().keyword_bits(names, create=create)
 
     def store(self, uids: Sequence[int], change: StateChange, *, unchanged_since: int | None) -> StoreOutcome:
