@@ -6,9 +6,11 @@ import pytest
 
 from tests.support.cert import shared_certificate
 from tests.support.clients import PASSWORD, Account, digest, digests, maildir_messages, need
+from tests.support.letters import LATE
 from tests.support.mailgen import generate
 from tests.support.terminal import run_in_terminal
 from tests.support.texts import without_headers
+from tests.support.tmux import terminal
 
 pytestmark = [pytest.mark.process, pytest.mark.clients]
 
@@ -122,3 +124,23 @@ def test_files_a_message_there(account: Account, tmp_path: Path) -> None:
     mutt.press("INBOX", f"{there}<copy-message><kill-line>=Gemüse<enter><quit>")
     stored = account.bodies_on_server("Gem&APw-se")
     assert digests([without_headers(found, OWN_HEADERS) for found in stored]) == digests([body])
+
+
+def test_new_mail_appears(account: Account, tmp_path: Path) -> None:
+    """It waits in IDLE: new mail comes onto the screen, and what another client deletes goes."""
+    mutt = Neomutt(account, tmp_path)
+    program, settings = need("neomutt"), "set imap_idle=yes timeout=1 mail_check=600 imap_keepalive=600"
+    command = f"{program} -n -F neomuttrc -d 2 -l debug -f {mutt.url}INBOX -e '{settings}'"
+    with terminal(need("tmux"), tmp_path, command) as screen:
+        screen.wait(f"Msgs:{len(account.inbox)}")
+        account.deliver(LATE)
+        screen.wait("Just now")
+        with account.imap() as client:
+            client.select()
+            client.store(str(len(account.inbox) + 1), "+FLAGS", r"(\Deleted)")
+            client.expunge()
+        screen.wait(f"Msgs:{len(account.inbox)} ")
+        screen.write("q")
+        screen.wait_end()
+    said = (tmp_path / "debug0").read_text(errors="replace")
+    assert "IDLE" in said and " NOOP" not in said
