@@ -339,7 +339,8 @@ def append(plan: Plan, conn: Connection) -> Command | None:
 def _appended(conn: Connection, command: Command, answer: Answer) -> None:
     name, stable, ids, flags = command.result  # type: ignore[misc]
     if not answer.ok:
-        conn.world.library.never.update(ids)
+        if conn.server != "dovecot":  # its failure to write the keywords comes after the message is there
+            conn.world.library.never.update(ids)
         return
     if answer.code != b"APPENDUID":
         return

@@ -47,10 +47,13 @@ def write(path: str, names: list[str], *, mode: int, gid: int, fsync: bool) -> N
             os.utime(out.fileno(), (now, before + 1))
 
 
+NO_FILE: Final = (0, 0, 0)
+
+
 def stamp(path: str) -> tuple[int, int, int]:
     """What tells one content from another."""
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        return (0, 0, 0)
+        return NO_FILE
     return (found.st_ino, found.st_size, found.st_mtime_ns)

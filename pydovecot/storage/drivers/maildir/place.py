@@ -137,11 +137,13 @@ class MaildirPlace:
 
     def keyword_bits(self, names: Collection[str], *, create: bool) -> int:
         """Bits of keywords; new ones get the next letter, those after z live in the index only."""
-        if keywords.stamp(self.keywords_path) != self.disk().keywords:
+        stamp = keywords.stamp(self.keywords_path)
+        if stamp != self.disk().keywords:
             with self.host.database.write():
-                self.load_keywords()  # another program has added some, or made the mailbox anew
+                self.load_keywords()  # another program has added some
         bits, missing = self._known_bits(names)
-        if not missing or not create:
+        lost = stamp == keywords.NO_FILE and bits  # others could not know what the letters mean
+        if not create or not (missing or lost):
             return bits
         with self.uidlist_lock() as locked, self.host.database.write():
             known = self.load_keywords()
