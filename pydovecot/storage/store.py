@@ -190,7 +190,11 @@ class UserStore:
         """Only what is there can be subscribed to."""
         if not name:
             raise missing(name)
-        entry, parts = self._checked(name)
+        try:
+            entry, parts = self._checked(name)
+        except UserError as exc:
+            # What cannot be a name is not there either.
+            raise missing(name.removesuffix(self._spaces.find(name)[0].separator)) from exc
         found = self._there(entry, parts)
         # A node is something to subscribe to only where it is a directory of its own.
         there = found is Existence.MAILBOX or (found is Existence.NODE and entry.backend.has_nodes)
@@ -199,13 +203,14 @@ class UserStore:
         self._set_subscribed(entry.name(parts), True)
 
     def unsubscribe(self, name: str) -> None:
-        """No error when it was not subscribed."""
+        """No error when it was not subscribed. Names that only others can have made can be removed, too."""
         entry, parts = self._spaces.find(name)
-        self._set_subscribed(entry.name(parts), False)
+        if not name or not self._set_subscribed(entry.name(parts), False):
+            self._checked(name)
 
-    def _set_subscribed(self, name: str, subscribed: bool) -> None:
+    def _set_subscribed(self, name: str, subscribed: bool) -> bool:
         entry, below = self._spaces.subscription_home(name)
-        entry.backend.set_subscribed(below, subscribed)
+        return entry.backend.set_subscribed(below, subscribed)
 
     def save(self, name: str) -> Save:
         """Start an APPEND."""
