@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.cert import shared_certificate
 from tests.support.clients import PASSWORD, Account, Site, digest, digests, need, run_client
+from tests.support.dovecot import DovecotInstance, dovecot_missing
 from tests.support.mailgen import generate
 
 pytestmark = [pytest.mark.process, pytest.mark.clients]
@@ -77,6 +78,26 @@ def sync(site: Site, tmp_path: Path, request: pytest.FixtureRequest) -> Interima
 
 @pytest.mark.parametrize("sync", ["plain", "tls"], indirect=True)
 def test_both_ways(sync: Interimap) -> None:
+    keep_the_same(sync)
+
+
+@pytest.mark.compat
+@pytest.mark.parametrize("site", ["ordinary-user"], indirect=True)
+@pytest.mark.parametrize("full", ["ours", "dovecot"])
+def test_between_dovecot_and_us(site: Site, tmp_path: Path, full: str) -> None:
+    """A move from one server to the other, with mail coming in on both meanwhile."""
+    if reason := dovecot_missing():
+        pytest.skip(reason)
+    other = Site(DovecotInstance().start(), real_users=False)
+    try:
+        near, far = (site, other) if full == "ours" else (other, site)
+        keep_the_same(Interimap(near.account(), far.account(empty=True), tmp_path, tls=False))
+    finally:
+        other.close()
+
+
+def keep_the_same(sync: Interimap) -> None:
+    """Three runs, and changes on both sides between them."""
     near, far = sync.near, sync.far
     sync.run()
     assert only(sync.same("INBOX")) == digests(near.inbox)
