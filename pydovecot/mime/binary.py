@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Final
 
 from pydovecot.mime import section, structure, transfer
+from pydovecot.mime.stretch import LARGE, Stretch
 from pydovecot.mime.structure import Part
 from pydovecot.mime.transfer import Encoding
 from pydovecot.model.section import Section, Text
@@ -134,7 +135,11 @@ class _Decoder:
         self.look(part)
         message = self._message
         if not self._decodes:
-            stored = message[part.start if with_header else part.body : part.end]
+            start = part.start if with_header else part.body
+            if part.end - start >= LARGE:
+                form = section.crlf if self._nul else section.wire
+                return Decoded(list(Stretch(message, start, part.end, form).chunks()), self._nul)
+            stored = message[start : part.end]
             return Decoded((section.crlf(stored) if self._nul else section.wire(stored),), self._nul)
         chunks: list[bytes] = []
         if with_header:
@@ -146,7 +151,7 @@ class _Decoder:
         """Octets of `run`; `bodies` are the sizes of decoded bodies."""
         if self._has_encoded(part):
             return bodies[id(part)] + (len(self.header(part)) if with_header else 0)
-        return len(section.crlf(self._message[part.start if with_header else part.body : part.end]))
+        return Stretch(self._message, part.start if with_header else part.body, part.end).size
 
     def _has_encoded(self, part: Part) -> bool:
         if part.children:
@@ -184,7 +189,7 @@ class _Decoder:
     def body(self, part: Part) -> Iterator[bytes]:
         """A part's body decoded."""
         if not part.children:
-            yield _decoded(self._message[part.body : part.end], self._encodings[id(part)])
+            yield from _decoded_pieces(self._message, part.body, part.end, self._encodings[id(part)])
             return
         *gaps, end = self.gaps(part)
         for gap, child in zip(gaps, part.children, strict=True):
@@ -209,6 +214,33 @@ def encoding_of(part: Part, message: bytes) -> Encoding:
         if name == _NAME:
             found = transfer.parse(value)
     return found
+
+
+def _decoded_pieces(message: bytes, start: int, end: int, encoding: Encoding) -> Iterator[bytes]:
+    """A body decoded; a large one bit by bit, so that it is not in memory more often than needed."""
+    if end - start < LARGE:
+        yield _decoded(message[start:end], encoding)
+    elif encoding is Encoding.BASE64:
+        yield from _large_base64(message, start, end)
+    elif encoding is Encoding.QUOTED_PRINTABLE:
+        if _BROKEN_QP.search(message, start, end) is not None:
+            raise InvalidDataError
+        for low, high in transfer.line_blocks(message, start, end):
+            yield _decoded(message[low:high], encoding)
+    else:
+        yield from Stretch(message, start, end, section.crlf).chunks()
+
+
+def _large_base64(message: bytes, start: int, end: int) -> Iterator[bytes]:
+    rest = b""
+    for low in range(start, end, transfer.PIECE):
+        rest += message[low : min(low + transfer.PIECE, end)].translate(None, b" \t\r\n")
+        whole = (len(rest) - 1) // 4 * 4  # the last ones may be padded
+        if b"=" in rest[:whole]:  # there is more behind the padding
+            raise InvalidDataError
+        yield _decoded(rest[:whole], Encoding.BASE64)
+        rest = rest[whole:]
+    yield _decoded(rest, Encoding.BASE64)
 
 
 def _decoded(body: bytes, encoding: Encoding) -> bytes:

@@ -63,7 +63,7 @@ def extract(message: bytes, root: Part | None, section: Section) -> bytes | None
 
 
 def locate(message: bytes, root: Part | None, section: Section) -> tuple[int, int] | None:
-    """Where the section is in the message as stored; of HEADER.FIELDS the header from which they are picked."""
+    """Where the section is in the message as stored; of HEADER.FIELDS the header that has them."""
     what = section.text
     if not section.path:
         if what is Text.MIME:

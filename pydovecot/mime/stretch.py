@@ -1,7 +1,7 @@
 """A stretch of a large message in CRLF form, made block by block: never all of it in memory a second time."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import Final
 
@@ -12,12 +12,18 @@ BLOCK: Final = 1 << 18
 
 
 class Stretch:
-    """`message[start:end]` as IMAP sends it. Where its blocks are is found out once, with its size."""
+    """`message[start:end]` as IMAP sends it. Where its blocks are is found out once, with its size.
 
-    __slots__ = ("_cuts", "_ends", "_message", "size")
+    `form` makes CRLF of a block; that of IMAP hides NULs too.
+    """
 
-    def __init__(self, message: bytes, start: int, end: int) -> None:
+    __slots__ = ("_cuts", "_ends", "_form", "_message", "size")
+
+    def __init__(
+        self, message: bytes, start: int, end: int, form: Callable[[bytes], bytes] = section.wire
+    ) -> None:
         self._message = message
+        self._form = form
         cuts = [start, *range(start + BLOCK, end, BLOCK), end]
         # A line end stays in one block.
         self._cuts = [cut + 1 if message.startswith(b"\n", cut) and cut < end else cut for cut in cuts]
@@ -35,9 +41,10 @@ class Stretch:
         end = self.size if length is None else min(self.size, offset + length)
         block = bisect_right(self._ends, offset)
         while offset < end:
-            data = section.wire(self._message[self._cuts[block] : self._cuts[block + 1]])
+            data = self._form(self._message[self._cuts[block] : self._cuts[block + 1]])
             start = self._ends[block] - len(data)
-            piece = data if start == offset and start + len(data) <= end else data[offset - start : end - start]
+            whole = start == offset and start + len(data) <= end
+            piece = data if whole else data[offset - start : end - start]
             yield piece
             offset += len(piece)
             block += 1

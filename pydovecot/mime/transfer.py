@@ -8,7 +8,6 @@ from typing import Final
 
 from pydovecot.mime.scanner import Scanner
 
-
 PIECE: Final = 1 << 17  # octets of a large text that are decoded together
 
 
@@ -91,7 +90,7 @@ def pieces(data: bytes, start: int, end: int, encoding: Encoding) -> Iterator[by
         stop = _NOT_BASE64.search(data, start, end)
         yield from _base64_pieces(data, start, stop.start() if stop is not None else end)
     elif encoding is Encoding.QUOTED_PRINTABLE:
-        for low, high in _line_blocks(data, start, end):
+        for low, high in line_blocks(data, start, end):
             yield decode_quoted_printable(data[low:high])
     elif encoding is Encoding.IDENTITY:
         for low in range(start, end, PIECE):
@@ -108,7 +107,7 @@ def _base64_pieces(data: bytes, start: int, end: int) -> Iterator[bytes]:
     yield decode_base64(rest)
 
 
-def _line_blocks(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+def line_blocks(data: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Blocks that end with a line, or in the middle of an endless one, but not in an escape or in blanks."""
     while start < end:
         stop = end

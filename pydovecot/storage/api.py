@@ -220,6 +220,10 @@ class Message(Protocol):
         """As `section`, of a large one: to be read block by block. None: ask for the section."""
         ...
 
+    def crlf_stretch(self) -> Stretch | None:
+        """As `crlf`, of a large message: to be read block by block. None: it is small."""
+        ...
+
     def binary(self, section: Section) -> Decoded:
         """BINARY[section], RFC 3516: encodings undone. Raises UserError(UNKNOWN_CTE), UserError(PARSE)."""
         ...

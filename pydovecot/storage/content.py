@@ -105,6 +105,10 @@ class Content:
             known = self._stretches[wanted] = Stretch(self._stored, *place)
         return known
 
+    def crlf_stretch(self) -> Stretch | None:
+        """As `crlf`, of a large message."""
+        return Stretch(self._stored, 0, len(self._stored), section.crlf) if self.is_large else None
+
     def binary(self, wanted: Section) -> Decoded:
         """BINARY[section]."""
         with _refusals():

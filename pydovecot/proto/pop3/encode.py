@@ -1,6 +1,7 @@
 """Answers as bytes: status lines, bulk lists and dot-stuffed messages. RFC 1939 3."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from pydovecot.base.rawname import raw
@@ -39,6 +40,48 @@ def stuffed(message: bytes) -> bytes:
     if message.startswith(b"."):
         message = b"." + message
     return message if message.endswith(b"\n") else message + b"\r\n"
+
+
+def stuffed_part(part: bytes, before: bytes) -> bytes:
+    """A part of a message with its dots doubled; `before` is the octet before it, LF at the start."""
+    if b"\n." in part:
+        part = part.replace(b"\n.", b"\n..")
+    return b"." + part if before == b"\n" and part.startswith(b".") else part
+
+
+def head_and_lines_of(parts: Iterable[bytes], lines: int) -> Iterator[bytes]:
+    """As `head_and_lines`, of a message in parts: only what is needed is asked for."""
+    rest = iter(parts)
+    before = b"\n"
+    in_last_line = False
+    for part in rest:
+        start = 0
+        if not in_last_line:
+            start = (before + part).find(b"\n\r")  # counted with the octet before
+            in_last_line = start >= 0
+        end = part.find(b"\n", start) + 1 if in_last_line else 0
+        if end:
+            yield part[:end]
+            yield from _lines_of(chain((part[end:],), rest), lines)
+            return
+        yield part
+        before = part[-1:]
+
+
+def _lines_of(parts: Iterable[bytes], lines: int) -> Iterator[bytes]:
+    for part in parts:
+        if not lines:
+            return
+        count = part.count(b"\n")
+        if count < lines:
+            lines -= count
+            yield part
+            continue
+        at = 0
+        for _ in range(lines):
+            at = part.index(b"\n", at) + 1
+        yield part[:at]
+        return
 
 
 def head_and_lines(message: bytes, lines: int) -> bytes:

@@ -3,9 +3,10 @@
 `COMMANDS` is the whole list; QUIT is the connection's own affair.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from pydovecot.mime.stretch import Stretch
 from pydovecot.proto.pop3 import encode
 from pydovecot.proto.pop3.parser import BadArgument, line_count, message_number
 from pydovecot.services.pop3.session import Session
@@ -98,6 +99,13 @@ def retr(session: Session, args: bytes) -> Iterator[bytes]:
     message = _content(session, seq)
     session.mark_retrieved(seq)
     status = encode.ok(f"{session.sizes[seq - 1]} octets")
+    if isinstance(message, Stretch):
+        session.counters.retr_bytes += len(status) - len(encode.END)
+        yield status
+        for piece in _large(session, message.chunks()):
+            session.counters.retr_bytes += len(piece)
+            yield piece
+        return
     body = _worked_around(session, message)
     session.counters.retr_bytes += len(status) + len(body)
     yield from encode.pieces(status + body + encode.END)
@@ -113,12 +121,32 @@ def top(session: Session, args: bytes) -> Iterator[bytes]:
     session.counters.top += 1
     message = _content(session, seq)
     status = encode.ok()
+    if isinstance(message, Stretch):
+        session.counters.top_bytes += len(status) - len(encode.END)
+        yield status
+        for piece in _large(session, encode.head_and_lines_of(message.chunks(), lines)):
+            session.counters.top_bytes += len(piece)
+            yield piece
+        return
     body = _worked_around(session, encode.head_and_lines(message, lines))
     session.counters.top_bytes += len(status) + len(body)
     yield from encode.pieces(status + body + encode.END)
 
 
-def _content(session: Session, number: int) -> bytes:
+def _large(session: Session, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """As `_worked_around`, chunk by chunk; with the final dot."""
+    workarounds = session.settings.pop3_client_workarounds
+    header_ended = "oe-ns-eoh" not in workarounds
+    before = b"\n"
+    for chunk in chunks:
+        header_ended = header_ended or b"\n\r" in before + chunk
+        sent = encode.stuffed_part(chunk, before)
+        before = chunk[-1:]
+        yield sent.replace(b"\0", b"\x80") if "outlook-no-nuls" in workarounds else sent
+    yield (b"" if before == b"\n" else b"\r\n") + (b"" if header_ended else b"\r\n") + encode.END
+
+
+def _content(session: Session, number: int) -> bytes | Stretch:
     """The message with CRLF. One that is gone is an error; asked for again, one that counts."""
     try:
         return session.message(number)
@@ -145,7 +173,7 @@ def _worked_around(session: Session, message: bytes) -> bytes:
     body = encode.stuffed(message)
     if "outlook-no-nuls" in workarounds:
         body = body.replace(b"\0", b"\x80")
-    if "oe-ns-eoh" in workarounds and encode.header_end(message) is None:
+    if "oe-ns-eoh" in workarounds and not (message.startswith(b"\r") or b"\n\r" in message):
         body += b"\r\n"
     return body
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydovecot.event.event import Event
+from pydovecot.mime.stretch import Stretch
 from pydovecot.model.errors import InternalError
 from pydovecot.model.flags import NO_FLAGS, Flag, StoreOp
 from pydovecot.model.flags import FlagSet as Flags
@@ -107,13 +108,13 @@ class Session:
             alone = self.settings.pop3_uidl_duplicates == "allow"
             self._told_uidls.update(numbers if alone else range(1, self.count + 1))
 
-    def message(self, number: int) -> bytes:
+    def message(self, number: int) -> bytes | Stretch:
         """A message with CRLF. Raises ExpungedError when it, or the whole mailbox, is gone."""
         try:
             self.view.verify()
             message = self.view.message(Seq(self._seqs[number - 1]))
             try:
-                return message.crlf()
+                return message.crlf_stretch() or message.crlf()
             finally:
                 message.close()
         except MailboxGoneError as exc:

@@ -6,9 +6,10 @@ import random
 
 import pytest
 
-from pydovecot.mime import charset, textsearch, transfer
+from pydovecot.mime import binary, charset, textsearch, transfer
 from pydovecot.mime.textsearch import Needle
 from pydovecot.mime.transfer import Encoding
+from pydovecot.model.section import Section
 
 TEXT = "Grüße aus Köln, 日本語, привет, €uro und so weiter; "
 
@@ -17,6 +18,7 @@ TEXT = "Grüße aus Köln, 日本語, привет, €uro und so weiter; "
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "PIECE", 11)
     monkeypatch.setattr(textsearch, "LARGE", 20)
+    monkeypatch.setattr(binary, "LARGE", 20)
 
 
 @pytest.mark.parametrize("encoding", [Encoding.IDENTITY, Encoding.BASE64, Encoding.QUOTED_PRINTABLE])
@@ -56,3 +58,29 @@ def test_a_word_is_found_wherever_it_is(encoding: str) -> None:
     for word in ("grüssen", "subject", "日語"):
         assert not Needle(word).is_in_message(message, headers=False), word
     assert Needle("subject: x").is_in_message(message, headers=True)
+
+
+def _binary(message: bytes) -> bytes | str:
+    try:
+        return b"".join(binary.extract(message, None, Section((1,))).chunks)
+    except binary.InvalidDataError:
+        return "invalid"
+
+
+@pytest.mark.parametrize("encoding", ["8bit", "base64", "quoted-printable"])
+def test_binary_of_a_large_part(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose = random.Random(4)
+    bits = (
+        (b"YWJj", b"YWJj\n", b" ", b"=3D", b"\r\n", b"=\n", b"Zg==", b"Z")
+        if encoding != "8bit"
+        else (b"a\n", b"\r\n")
+    )
+    for _ in range(300):
+        chosen = bits[: choose.choice((2, 3, 6, 8))]
+        body = b"".join(choose.choice(chosen) for _ in range(choose.randrange(30)))
+        body += choose.choice((b"", b"Zg==", b"Zg==\n"))
+        message = f"Content-Transfer-Encoding: {encoding}\n\n".encode() + body
+        pieces = _binary(message)
+        with monkeypatch.context() as patch:
+            patch.setattr(binary, "LARGE", 1 << 20)
+            assert pieces == _binary(message)
