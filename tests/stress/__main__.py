@@ -122,7 +122,7 @@ def _one(options: argparse.Namespace, seed: int, running: Sequence[tuple[str, in
 def _summary(counts: Counts) -> str:
     verbs = ", ".join(f"{name} {number}" for name, number in sorted(counts.by_verb.items()))
     return (
-        f"{counts.commands} commands, {counts.checkpoints} looks at everything, {counts.reconnects} reconnects, "
+        f"{counts.commands} commands, {counts.checkpoints} looks at all, {counts.reconnects} reconnects, "
         f"{counts.resyncs} resynchronisations: nothing found ({verbs})"
     )
 

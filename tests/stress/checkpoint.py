@@ -1,9 +1,9 @@
-"""While all are quiet every connection, and a new one, must see the same, and what was stored must be there."""
+"""While all are quiet every connection, and a new one, must see the same, and what was stored."""
 
 from typing import TYPE_CHECKING
 
-from tests.stress.commands import fetch_all, status_values
 from tests.stress.connection import Answer, Closed, Command, Connection, select_codes, single
+from tests.stress.looking import fetch_all, status_values
 from tests.stress.model import Box
 from tests.stress.parse import Violation, number_set
 from tests.stress.selected import Selected
@@ -94,9 +94,8 @@ class Checkpoint:
             raise Violation(f"{other.name} and {conn.name} see other messages: {differing}")
         for uid, (flags, modseq) in state.items():
             if flags != known[uid][0]:
-                raise Violation(
-                    f"UID {uid} has {_show(flags)} for {conn.name} and {_show(known[uid][0])} for {other.name}"
-                )
+                theirs = _show(known[uid][0])
+                raise Violation(f"UID {uid} has {_show(flags)} for {conn.name} and {theirs} for {other.name}")
             if modseq != known[uid][1] and conn.server == other.server:
                 raise Violation(
                     f"UID {uid} has MODSEQ {modseq} for {conn.name} and {known[uid][1]} for {other.name}"
@@ -119,9 +118,8 @@ class Checkpoint:
             raise Violation(f"STATUS {values}, but there are {counted} (messages, UIDVALIDITY, unseen)")
         top = max((one.modseq for one in selected.messages), default=0)
         if not top <= values[b"HIGHESTMODSEQ"] or selected.highest != values[b"HIGHESTMODSEQ"]:
-            raise Violation(
-                f"HIGHESTMODSEQ {values[b'HIGHESTMODSEQ']} in STATUS, {selected.highest} in EXAMINE, {top} in FETCH"
-            )
+            told = f"{values[b'HIGHESTMODSEQ']} in STATUS, {selected.highest} in EXAMINE"
+            raise Violation(f"HIGHESTMODSEQ {told}, {top} in FETCH")
         self._nothing_since(conn, selected)
         self._agree(conn, selected)
         self._lost(box, uids, name)

@@ -258,8 +258,8 @@ class Connection:
         name, argument = code(data[2:].partition(b" ")[2])
         if name == b"HIGHESTMODSEQ" and self.selected is not None:
             self.selected.highest = int(argument)
-        elif name == b"COPYUID" and self.pending:
-            self.pending[0].untagged.append((b"COPYUID", [argument]))
+        elif name in (b"COPYUID", b"APPENDUID") and self.pending:
+            self.pending[0].untagged.append((name, [argument]))
 
     def _result(self, word: bytes, values: list[Value]) -> None:
         if word == b"ESEARCH" and values and isinstance(values[0], list) and len(values[0]) == 2:

@@ -308,9 +308,9 @@ class ChangedMail(Plant):
 PLANTS: dict[str, type[Plant]] = {
     plant.__name__: plant
     for plant in (
-        DuplicateUid, ExpungeInFetch, ExpungeAlone, LostFlag, StaleModseq, FallingModseq, WrongExists, SwappedBody,
-        MissedVanished, ForgottenExpunge, RecentTwice, LowUidnext, OtherUidvalidity, LowHighestModseq, SearchLacks,
-        SortLacks, ThreadTwice, WrongStatus, NoAnswer, ChangedDate, UntoldFlags, CopyuidMixedUp, IgnoredCondition,
-        LostMail, ChangedMail,
+        DuplicateUid, ExpungeInFetch, ExpungeAlone, LostFlag, StaleModseq, FallingModseq, WrongExists,
+        SwappedBody, MissedVanished, ForgottenExpunge, RecentTwice, LowUidnext, OtherUidvalidity,
+        LowHighestModseq, SearchLacks, SortLacks, ThreadTwice, WrongStatus, NoAnswer, ChangedDate, UntoldFlags,
+        CopyuidMixedUp, IgnoredCondition, LostMail, ChangedMail,
     )
 }  # fmt: skip

@@ -7,22 +7,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from tests.stress import commands
+from tests.stress import asking, changing, looking, mailboxes
 from tests.stress.checkpoint import Checkpoint
-from tests.stress.commands import MAKERS, Cache, Plan, cache_of, resync
+from tests.stress.commands import MAKERS
 from tests.stress.connection import Answer, Closed, Command, Connection, Tamper
-from tests.stress.model import World
+from tests.stress.mailboxes import Cache, cache_of, resync
+from tests.stress.model import TEMPORARY, World
 from tests.stress.parse import Violation
+from tests.stress.plan import Plan
 from tests.support.serverconf import PASSWORD
 
 HANG_SECS = 30.0
 PIPELINED = (
-    commands.fetch,
-    commands.search,
-    commands.store,
-    commands.store_keywords,
-    commands.fetch,
-    commands.noop,
+    looking.fetch,
+    asking.search,
+    changing.store,
+    changing.store_keywords,
+    looking.fetch,
+    looking.noop,
 )
 
 
@@ -195,7 +197,7 @@ class Run:
         elif chance < 0.15 and conn.selected is not None:
             self._pipeline(conn)
         elif conn.selected is None and chance < 0.7:
-            self._send(conn, commands.select(self.plan, conn))
+            self._send(conn, mailboxes.select(self.plan, conn))
         else:
             makers, weights = zip(*MAKERS, strict=True)
             command = self.source.choices(makers, weights)[0](self.plan, conn)
@@ -220,7 +222,7 @@ class Run:
         """Several at once; those that use sequence numbers first, while these cannot move."""
         made = [self.source.choice(PIPELINED)(self.plan, conn) for _ in range(self.source.randrange(2, 5))]
         if b"SORT" in conn.capabilities:
-            made.append(commands.sort(self.plan, conn))
+            made.append(asking.sort(self.plan, conn))
         some = sorted((one for one in made if one is not None), key=lambda one: not one.frozen)
         if some:
             self._send(conn, *some)
@@ -248,7 +250,7 @@ class Run:
     def _lost(self, conn: Connection) -> None:
         """The server hung up: it may do so only when the mailbox was deleted or renamed."""
         running = [command.verb for command in conn.pending]
-        if conn.mailbox not in commands.TEMPORARY and b"DELETE" not in running:
+        if conn.mailbox not in TEMPORARY and b"DELETE" not in running:
             raise Violation(f"closed by the server while {running} ran")
         self._again(conn, lost=True)
 

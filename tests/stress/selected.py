@@ -1,4 +1,4 @@
-"""One connection's selected mailbox as its client must believe it to be, and what no response may do to it."""
+"""One connection's selected mailbox as its client must believe it to be, and what nobody may do to it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from tests.stress.parse import Value, Violation, flat, numbers
 # RFC 3501 7.4.1, RFC 7162 3.2.10.2: sequence numbers must not move under these, nor when nothing runs.
 FROZEN = frozenset((b"FETCH", b"STORE", b"SEARCH", b"SORT", b"THREAD"))
 CONSTANT = (
-    b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"PREVIEW", b"SNIPPET", b"EMAILID",
-    b"THREADID", b"X-GUID",
+    b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODY", b"BODYSTRUCTURE", b"PREVIEW", b"SNIPPET",
+    b"EMAILID", b"THREADID", b"X-GUID",
 )  # fmt: skip
 _PARTS = (b"BODY[1", b"BINARY.SIZE[1", b"PREVIEW")
 
