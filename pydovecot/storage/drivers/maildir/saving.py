@@ -143,11 +143,14 @@ class MaildirSave:
             if current.last:
                 self._put(current, current.last)
             self._finish_file(current.out, current.received)
-        if current.received is None:
-            # What others read from the file, and we when the index is lost: not a second later.
-            current.received = int(os.stat(current.path).st_mtime)
-        if self._detection is not None and self._detection.wanted(current.keywords):
-            self._detect(self._detection, current)
+        try:
+            if current.received is None:
+                # What others read from the file, and we when the index is lost: not a second later.
+                current.received = int(os.stat(current.path).st_mtime)
+            if self._detection is not None and self._detection.wanted(current.keywords):
+                self._detect(self._detection, current)
+        except (FileNotFoundError, MailboxGoneError) as exc:
+            raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
         current.base += f",S={current.size},W={current.crlf_size}"
         self._pending.append(current)
         self._current = None
