@@ -117,6 +117,12 @@ def test_ugly_messages(pair: tuple[Cluster | DovecotInstance, DovecotInstance]) 
     compare(pair, "ugly", ugly(300))
 
 
+def test_ugly_messages_with_workarounds(servers: Servers) -> None:
+    conf = "pop3_client_workarounds = outlook-no-nuls oe-ns-eoh\n"
+    both = servers.get("ours", conf), servers.get("dovecot", conf)
+    compare(both, "worked", ugly(300))  # type: ignore[arg-type]
+
+
 def test_real_messages(pair: tuple[Cluster | DovecotInstance, DovecotInstance]) -> None:
     compare(pair, "real", corpus())
 

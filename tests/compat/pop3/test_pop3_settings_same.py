@@ -135,6 +135,25 @@ CASES: dict[str, Case] = {
             )
         },
     ),
+    "large messages": Case(
+        ("pop3_client_workarounds = outlook-no-nuls oe-ns-eoh",),
+        (
+            *(f"RETR {number}" for number in range(1, 5)),
+            *(f"TOP {number} {lines}" for number in range(1, 5) for lines in (0, 100_000)),
+            "QUIT",
+        ),
+        {
+            f"160000000{number}.M1P1.same": body
+            for number, body in enumerate(
+                [
+                    b"Subject: big\n\n" + b".line\n..x\0\n.\n\r.\n" * 90_000,
+                    b"X: " + b"no end of the header " * 60_000,
+                    b"Subject: header\n" + b"X-Y: z\n" * 180_000,
+                    b"a" * 1_200_000 + b"\n.\n\n." + b"b" * 300_000,
+                ]
+            )
+        },
+    ),
     "no workarounds": Case(
         (), ("RETR 1", "RETR 2"), {"160.M1P1.same": b"Subject: only\n", "161.M1P1.same": b"a: \0\n\n\0"}
     ),
@@ -197,9 +216,11 @@ class Client:
         answer = self._stream.readline()
         words = command.split()
         if answer.startswith(b"+OK") and (words[0] in ("RETR", "TOP") or words in (["UIDL"], ["LIST"])):
+            lines = [answer]
             while (line := self._stream.readline()) != b".\r\n":
                 assert line, "closed"
-                answer += line
+                lines.append(line)
+            return b"".join(lines)
         return answer
 
     def close(self) -> None:
