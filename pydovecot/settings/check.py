@@ -130,7 +130,8 @@ def _auth_in_protocols(tree: Tree) -> Iterator[str]:
         where = f"inside protocol {block.filter.protocol} {{ }}"
         inside = f"{where} has no effect, auth serves all protocols alike"
         for key, value in block.root.values.items():
-            if key.startswith("auth_") and key in AUTH_SETTINGS and key not in MODULES["login"]:
+            of_auth = key.startswith("auth_") or key == "pop3_rpop"
+            if of_auth and key in AUTH_SETTINGS and key not in MODULES["login"]:
                 yield f"{value.file} line {value.line}: {key} {inside}"
         for kind in ("passdb", "userdb"):
             for section in block.root.of_type(kind):

@@ -110,12 +110,15 @@ def test_what_is_not_implemented_is_said_once_for_each_setting(tmp_path: Path) -
 def test_auth_in_protocols_is_warned_about(tmp_path: Path) -> None:
     tree = read(
         tmp_path,
-        "protocol imap {\n auth_verbose = yes\n auth_cache_size = 1M\n passdb {\n  driver = static\n }\n}\n",
+        "protocol imap {\n auth_verbose = yes\n auth_cache_size = 1M\n passdb {\n  driver = static\n }\n"
+        " pop3_rpop = yes\n}\n",
     )
-    implemented = {"": frozenset({"auth_verbose", "auth_cache_size"}), "passdb": frozenset({"driver"})}
+    names = frozenset({"auth_verbose", "auth_cache_size", "pop3_rpop"})
+    implemented = {"": names, "passdb": frozenset({"driver"})}
     inside = "inside protocol imap { } has no effect, auth serves all protocols alike"
     assert not_implemented(tree, implemented) == [
         f"{tmp_path}/c line 3: auth_cache_size {inside}",
+        f"{tmp_path}/c line 7: pop3_rpop {inside}",
         f"{tmp_path}/c line 4: passdb {inside}",
     ]
 
