@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Final
 
 from pydovecot.model.numbers import Seq
-from pydovecot.model.seqset import SeqSet
+from pydovecot.model.seqset import EMPTY, SeqSet
 from pydovecot.services.imap.flags import flags_line, permanent_flags_line
 from pydovecot.services.imap.session import Session
 from pydovecot.storage.api import Changes, Column, View
@@ -32,12 +32,19 @@ _FORMS: Final[dict[tuple[bool, bool], tuple[tuple[Column, ...], bytes]]] = {
 
 
 def sync(
-    session: Session, *, expunges: bool = True, uid: bool = False, asked: bool = False
+    session: Session,
+    *,
+    expunges: bool = True,
+    uid: bool = False,
+    asked: bool = False,
+    changed_silently: SeqSet = EMPTY,
 ) -> Iterator[bytes]:
     """Take in all changes and tell them.
 
     `uid`: FETCH responses carry UID, RFC 3501 6.4.8. `asked`: the command asks for news (NOOP, CHECK, IDLE);
-    with imap_client_workarounds = delay-newmail only these tell of new messages.
+    with imap_client_workarounds = delay-newmail only these tell of new messages. `changed_silently`: UIDs of
+    what this command changed without telling its flags (STORE .SILENT, FETCH BODY[]): the client learns the
+    new modseqs, RFC 7162 3.1.3.
     With QRESYNC and IMAP4rev2 they always carry UID (RFC 7162 3.2.10, RFC 9051 E.21); with the former
     VANISHED stands for EXPUNGE (RFC 7162 3.2.6).
     """
@@ -49,6 +56,8 @@ def sync(
         yield flags_line(view) + permanent_flags_line(view)
     if changes.changed:
         yield from _flags(session, view, changes, uid)
+    if changed_silently and session.condstore:
+        yield from _modseqs(session, view, changes, changed_silently, uid)
     if changes.expunged:
         yield _vanished(changes) if session.qresync else _expunges(changes.expunged)
     yield from _counts(session, view, changes, asked)
@@ -84,6 +93,24 @@ def _flags(session: Session, view: View, changes: Changes, uid: bool) -> Iterato
     if Column.MODSEQ in columns and session.qresync:
         rows = _noted(session, rows, columns.index(Column.MODSEQ))
     yield from bulk(rows, form)
+
+
+def _modseqs(session: Session, view: View, changes: Changes, uids: SeqSet, uid: bool) -> Iterator[bytes]:
+    seqs = view.seqs_of(uids)
+    if changes.changed:
+        told = set(changes.changed)
+        seqs = SeqSet.of(seq for seq in seqs if seq not in told)
+    if not seqs:
+        return
+    columns: tuple[Column, ...] = (Column.SEQ, Column.MODSEQ)
+    form = b"* %d FETCH (MODSEQ (%d))\r\n"
+    if uid or session.tells_uids:
+        columns = (Column.SEQ, Column.UID, Column.MODSEQ)
+        form = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
+    rows = view.rows(seqs, columns)
+    if changes.expunged:
+        rows = _renumber(rows, changes.expunged)
+    yield from bulk(_noted(session, rows, len(columns) - 1), form)
 
 
 def _noted(
@@ -133,19 +160,3 @@ def uids_of(view: View, seqs: SeqSet) -> SeqSet:
     """The same messages by UID, which a sync does not move."""
     uids = view.uids
     return SeqSet.of(uid for low, high in seqs.ranges for uid in uids[low - 1 : high])
-
-
-def tell_modseqs(session: Session, uids: SeqSet, *, uid: bool) -> Iterator[bytes]:
-    """New modseqs of what this session changed without telling its flags: STORE .SILENT, FETCH BODY[].
-
-    RFC 7162 3.1.3. After `sync`, for only then the view shows them.
-    """
-    seqs = session.selected.seqs_of(uids)
-    if not seqs:
-        return
-    columns: tuple[Column, ...] = (Column.SEQ, Column.MODSEQ)
-    form = b"* %d FETCH (MODSEQ (%d))\r\n"
-    if uid or session.tells_uids:
-        columns = (Column.SEQ, Column.UID, Column.MODSEQ)
-        form = b"* %d FETCH (UID %d MODSEQ (%d))\r\n"
-    yield from bulk(_noted(session, session.selected.rows(seqs, columns), len(columns) - 1), form)

@@ -44,6 +44,7 @@ def run(session: Session, args: Args) -> Conversation:
     view = session.selected
     seqs = session.resolve(args.messages, uid=args.uid)
     if not seqs:
+        yield from sync(session, uid=args.uid)
         return ok("No messages found")
     done = view.move(seqs, args.target) if args.move else view.copy(seqs, args.target)
     if args.target in session.trash:

@@ -13,7 +13,7 @@ from pydovecot.services.imap.fetch_items import MODSEQ, UID, Item, parse_items
 from pydovecot.services.imap.fetch_render import Plan
 from pydovecot.services.imap.reply import Conversation, EndSession, ok
 from pydovecot.services.imap.session import Session
-from pydovecot.services.imap.sync import sync, tell_modseqs
+from pydovecot.services.imap.sync import sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,7 @@ def run(session: Session, args: Args) -> Conversation:
             if session.settings.imap_fetch_failure == "no-after":
                 raise
             raise EndSession("FETCH failed") from exc
-    told = SeqSet.of(plan.marked) if session.condstore else SeqSet()
-    yield from sync(session, expunges=args.uid, uid=args.uid)
-    yield from tell_modseqs(session, told, uid=args.uid)
+    yield from sync(session, expunges=args.uid, uid=args.uid, changed_silently=SeqSet.of(plan.marked))
     if plan.refusal is not None:
         raise plan.refusal
     if plan.failure is not None:

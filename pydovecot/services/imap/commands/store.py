@@ -12,7 +12,7 @@ from pydovecot.proto.imap.syntax import Arg, BadSyntax
 from pydovecot.services.imap.flags import check_keywords, parse_flags
 from pydovecot.services.imap.reply import Conversation, Tagged, no, ok
 from pydovecot.services.imap.session import Session
-from pydovecot.services.imap.sync import sync, tell_modseqs, uids_of
+from pydovecot.services.imap.sync import sync, uids_of
 from pydovecot.storage.api import StoreResult
 
 _OPS: Final[dict[bytes, StoreOp]] = {op.value.encode(): op for op in StoreOp}
@@ -81,9 +81,8 @@ def run(session: Session, args: Args) -> Conversation:
         done = view.store(seqs, args.op, args.flags, unchanged_since=args.unchanged_since, silent=args.silent)
         if args.flags.system & Flag.DELETED and args.op is not StoreOp.REMOVE:
             session.stats.deleted += len(done.changed)
-    told = uids_of(view, done.changed) if args.silent and session.condstore else SeqSet()
-    yield from sync(session, expunges=args.uid, uid=args.uid)
-    yield from tell_modseqs(session, told, uid=args.uid)
+    silent = uids_of(view, done.changed) if args.silent and session.condstore else SeqSet()
+    yield from sync(session, expunges=args.uid, uid=args.uid, changed_silently=silent)
     return _tagged(session, args, done)
 
 
