@@ -127,20 +127,6 @@ def test_real_messages(pair: tuple[Cluster | DovecotInstance, DovecotInstance]) 
     compare(pair, "real", corpus())
 
 
-@pytest.mark.parametrize("template", ["%f", "%g", "%Mf", "x%u-%5f", "%Uf %LXu"])
-def test_uidls_made_of_file_names(servers: Servers, template: str) -> None:
-    conf = f"pop3_uidl_format = {template}\n"
-    answers = []
-    for program in ("ours", "dovecot"):
-        server = servers.get(program, conf)
-        assert isinstance(server, Cluster | DovecotInstance)
-        deliver(server, "named", [b"Subject: a\n\nb\n", b"Subject: c\n\nd\n"])
-        client = Client(server.pop3, "named")
-        answers.append([client.fetch(b"UIDL"), client.ask(b"UIDL 2")])
-        client.close()
-    assert answers[0] == answers[1]
-
-
 def test_saved_uidls_stay_when_the_other_server_comes(servers: Servers) -> None:
     """What pop3_save_uidl wrote into the uidlist is understood on both sides."""
     save = "pop3_uidl_format = saved-%u-%v\npop3_save_uidl = yes\n"

@@ -56,7 +56,7 @@ FORMATS = (
     "%v.%u",  # Cyrus
     "%Mf",  # tpop3d
     "%g", "%Mg", "%Xv", "%5u", "%-2f", "%2.7f", "%05u", "%Uf", "%Nu", "%3Nf",
-    "v%v", "%Xu-%Ru", "a b%u",
+    "v%v", "%Xu-%Ru", "a b%u", "x%u-%5f", "%Uf %LXu",
 )  # fmt: skip
 
 SAME = b"Subject: same\n\nx\n"
