@@ -17,6 +17,10 @@ def explains(place: MaildirPlace, names: Collection[str], modseq: int) -> bool:
         return False
     if not names:
         return True
+    if place.disk().in_new == 0 and any(
+        name.startswith(NEW) and os.path.lexists(place.file_of(name)) for name in names
+    ):
+        return False  # the usual case: new mail
     latest = _latest(place, modseq)
     if latest is None:
         return False

@@ -44,7 +44,8 @@ def sync(place: MaildirPlace, *, take_new: bool, after: int = 0) -> None:
     header = place.index.header()
     if not _worth_it(place, times, header, take_new, after):
         return
-    if header.uidvalidity and place.uidlist_stamp() == DiskState.parse(header.disk).uidlist:
+    state = DiskState.parse(header.disk)
+    if header.uidvalidity and place.uidlist_stamp() == state.uidlist and not _arrived(place, state, times):
         try:
             with place.host.database.write():
                 # Many sessions are woken by one change: the first that gets here has done it for all.
@@ -55,6 +56,16 @@ def sync(place: MaildirPlace, *, take_new: bool, after: int = 0) -> None:
             pass
     with place.uidlist_lock() as writable, place.host.database.write():
         _Sync(place, take_new, locked=True, writable=writable, after=after).run()
+
+
+def _arrived(place: MaildirPlace, state: DiskState, times: Times) -> bool:
+    """There is new mail, surely: it needs an UID and so the lock, and no transaction to find that out."""
+    if state.in_new or times.new == state.new_time:
+        return False
+    try:
+        return bool(os.listdir(place.path + "/new"))
+    except FileNotFoundError as exc:
+        raise MailboxGoneError(place.path) from exc
 
 
 def catch_up(place: MaildirPlace, *, writable: bool) -> None:
