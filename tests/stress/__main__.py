@@ -4,6 +4,7 @@
 --users 3          whose mail                  --seconds 300   how long
 --mailboxes 4      of each user                --runs 10       as often, each with the next seed
 --server dovecot   instead of ours; `both`: one Maildir served by both at the same time
+--conf TEXT        more dovecot.conf, such as "mail_location = maildir:~/Maildir:LAYOUT=fs"
 """
 
 import argparse
@@ -42,6 +43,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--server", choices=("ours", "dovecot", "both"), default="ours")
+    parser.add_argument("--conf", default="", help="lines for dovecot.conf")
     return parser.parse_args(argv)
 
 
@@ -86,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     failed = 0
     for number in range(options.runs):
-        with servers(options.server) as running:
+        with servers(options.server, CONF + options.conf + "\n") as running:
             failed += not _one(options, options.seed + number, running)
     return int(failed > 0)
 

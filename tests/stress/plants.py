@@ -310,7 +310,7 @@ PLANTS: dict[str, type[Plant]] = {
     for plant in (
         DuplicateUid, ExpungeInFetch, ExpungeAlone, LostFlag, StaleModseq, FallingModseq, WrongExists,
         SwappedBody, MissedVanished, ForgottenExpunge, RecentTwice, LowUidnext, OtherUidvalidity,
-        LowHighestModseq, SearchLacks, SortLacks, ThreadTwice, WrongStatus, NoAnswer, ChangedDate, UntoldFlags,
-        CopyuidMixedUp, IgnoredCondition, LostMail, ChangedMail,
+        LowHighestModseq, SearchLacks, SortLacks, ThreadTwice, WrongStatus, NoAnswer, ChangedDate,
+        UntoldFlags, CopyuidMixedUp, IgnoredCondition, LostMail, ChangedMail,
     )
 }  # fmt: skip

@@ -15,7 +15,7 @@ from tests.support.serverconf import ServerDir
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-SECONDS = float(os.environ.get("PYDOVECOT_STRESS_SECS", "8"))
+SECONDS = float(os.environ.get("PYDOVECOT_STRESS_SECS", "6"))
 PLANTED_SECS = 40.0  # found long before that
 Running = tuple[str, int, ServerDir]
 
