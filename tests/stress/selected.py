@@ -177,10 +177,9 @@ class Selected:
     def _flags(self, message: Message, flags: frozenset[bytes], modseq: int) -> None:
         told = frozenset(flag for flag in flags if flag.lower() != b"\\recent")
         # What FETCH BODY[] and STORE have found may be told before its modseq, which must follow.
-        known = message.flags is not None and message.uid is not None
-        if known and told != message.flags and 0 < modseq <= message.flags_modseq:
-            if message.uid is not None:
-                self.suspects[message.uid] = f"flags of UID {message.uid} changed, but not MODSEQ {modseq}"
+        changed = message.flags is not None and told != message.flags
+        if changed and 0 < modseq <= message.flags_modseq and message.uid is not None:
+            self.suspects[message.uid] = f"flags of UID {message.uid} changed, but not MODSEQ {modseq}"
         message.flags, message.recent = told, told != flags
         message.flags_modseq = max(message.flags_modseq, modseq)
         if message.uid is None:
