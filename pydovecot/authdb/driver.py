@@ -22,11 +22,12 @@ class ListFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DriverWorld:
-    """What drivers of one process share."""
+    """What drivers of one process share. `dry`: only whether their args are good is asked."""
 
     files: PasswdFiles
     valid_uids: Callable[[int], bool] = lambda uid: uid != 0  # for listings
     sql: SqlDatabases = field(default_factory=SqlDatabases)
+    dry: bool = False
 
 
 class Passdb(Protocol):

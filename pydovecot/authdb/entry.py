@@ -126,7 +126,7 @@ def make_passdbs(
     entries = []
     for number, settings in enumerate(sections):
         factory = registry.PASSDBS.get(settings.driver)
-        driver = _make(factory, settings.driver, settings.args, world, "passdb")
+        driver = make_driver(factory, settings.driver, settings.args, world, "passdb")
         name = settings.name or settings.section_name or driver.driver
         last = number == len(sections) - 1
         log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "passdb")
@@ -152,7 +152,7 @@ def make_userdbs(
     entries = []
     for number, settings in enumerate(sections):
         factory = registry.USERDBS.get(settings.driver)
-        driver = _make(factory, settings.driver, settings.args, world, "userdb")
+        driver = make_driver(factory, settings.driver, settings.args, world, "userdb")
         name = settings.name or settings.section_name or driver.driver
         last = number == len(sections) - 1
         log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "userdb")
@@ -166,9 +166,10 @@ def make_userdbs(
     return entries
 
 
-def _make(
+def make_driver(
     factory: Callable[[str, DriverWorld], D] | None, driver: str, args: str, world: DriverWorld, what: str
 ) -> D:
+    """The driver of a passdb or userdb (`what`). Raises BadDatabase."""
     if factory is None:
         if not driver:
             raise BadDatabase(f"{what} is missing driver")

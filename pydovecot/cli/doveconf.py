@@ -185,6 +185,8 @@ def run(options: Options, out: TextIO, err: TextIO) -> int:
         _dump(options, tree, out)
         if options.scope is Scope.CHANGED:
             _warn_not_implemented(tree, err)
+            if not late:
+                _warn_will_not_start(path, err)
     return _finish(late, out, err)
 
 
@@ -271,6 +273,22 @@ def _warn_not_implemented(tree: Tree, err: TextIO) -> None:
         print(f"doveconf: Warning: {line}", file=err)
 
 
+def _problems_of_auth(tree: Tree) -> list[Problem]:
+    # Imported here: scripts call doveconf for single values, and this is half of the program.
+    from pydovecot.authdb import startup
+
+    return startup.problems_of(tree)
+
+
+def _warn_will_not_start(path: str, err: TextIO) -> None:
+    """What auth would refuse at the start and somebody wrote; a file without passdbs may be a piece."""
+    expanded, problems = parse_collecting(path, expand=True)
+    for problem in [] if problems else _problems_of_auth(expanded):
+        if problem.line:
+            where = f"{problem.file} line {problem.line}"
+            print(f"doveconf: Warning: {where}: {problem.text}: the server will not start", file=err)
+
+
 def what_we_have() -> doctor.Known:
     """Drivers and mechanisms of this version."""
     # Imported here: scripts call doveconf for single values, and these are most of the program.
@@ -289,6 +307,7 @@ def _check(tree: Tree, path: str, out: TextIO, err: TextIO) -> int:
         print(f"doveconf: {note.level}: {note.text}", file=err)
     _warn_not_implemented(tree, err)
     findings = doctor.examine(expanded, what_we_have()) if not problems else []
+    problems = problems or _problems_of_auth(expanded)
     for finding in findings:
         print(f"doveconf: {finding.level}: {finding.text}", file=err)
     set_by_admin = sum(len(section.values) for section in (tree.root, *tree.root.sections.values()))

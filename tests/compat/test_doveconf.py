@@ -101,7 +101,7 @@ def _fatal(text: str) -> list[str]:
 
 
 def _warnings(text: str) -> set[str]:
-    """Warnings that both give; ours about what is not implemented is our own."""
+    """Warnings that both give; ours about what is not implemented, or stops auth, are our own."""
     return {
         line
         for line in text.splitlines()
@@ -109,6 +109,7 @@ def _warnings(text: str) -> set[str]:
         and "implemented" not in line
         and "auth serves all protocols" not in line
         and "There is no setting" not in line
+        and not line.endswith(": the server will not start")
     }
 
 

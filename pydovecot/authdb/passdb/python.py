@@ -15,10 +15,10 @@ class PythonPassdb:
     default_scheme = "PLAIN"
     can_lookup = True
 
-    def __init__(self, args: str, _world: DriverWorld) -> None:
+    def __init__(self, args: str, world: DriverWorld) -> None:
         try:
             self._args = pythondb.parse_args(args)
-            self._function = pythondb.load(self._args)
+            self._function = pythondb.load(self._args, dry=world.dry)
         except pythondb.BadFunction as exc:
             raise BadArgs(f"passdb {exc}") from exc
         self.blocking, self.cache_key = self._args.blocking, self._args.cache_key

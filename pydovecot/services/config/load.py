@@ -19,6 +19,10 @@ def load(path: str, *, open_files: bool = True) -> Configuration:
     tree, problems = parse_collecting(path, expand=True)
     if not problems:
         problems = [*errors_of(tree), *(_unreadable_files(tree) if open_files else ())]
+    if not problems and open_files:
+        from pydovecot.authdb import startup  # half of the program, which `pydovecot stop` does not need
+
+        problems = startup.problems_of(tree)
     if problems:
         raise ConfigError(problems)
     tree.notes.extend(notes_of(tree))
