@@ -38,6 +38,15 @@ class _Found:
 
 def sync(place: MaildirPlace, *, take_new: bool, after: int = 0) -> None:
     """See Folder.sync. Three stat calls when nothing happened."""
+    try:
+        _sync(place, take_new, after)
+    except FileNotFoundError as exc:
+        if os.path.isdir(place.path + "/cur") and os.path.isdir(place.control):
+            raise
+        raise MailboxGoneError(place.path) from exc  # deleted between two of the steps
+
+
+def _sync(place: MaildirPlace, take_new: bool, after: int) -> None:
     if place.host.database.refresh():
         place.index.forget()
     times = place.times()
@@ -62,10 +71,7 @@ def _arrived(place: MaildirPlace, state: DiskState, times: Times) -> bool:
     """There is new mail, surely: it needs an UID and so the lock, and no transaction to find that out."""
     if state.in_new or times.new == state.new_time:
         return False
-    try:
-        return bool(os.listdir(place.path + "/new"))
-    except FileNotFoundError as exc:
-        raise MailboxGoneError(place.path) from exc
+    return bool(os.listdir(place.path + "/new"))
 
 
 def catch_up(place: MaildirPlace, *, writable: bool) -> None:
