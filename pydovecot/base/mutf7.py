@@ -49,7 +49,7 @@ def decode(data: bytes) -> str:
         name = _SHIFTED.sub(_unshift, data).decode("utf-8")
     except (ValueError, UnicodeError) as exc:
         raise BadMutf7("broken base64 or UTF-16") from exc
-    if encode(name) != data:
+    if encode(name) != data or "\0" in name:
         raise BadMutf7("not the canonical spelling")
     return name
 
@@ -81,8 +81,16 @@ _PRIVATE: Final = {
     byte: (0xF700 if byte >= 0x80 else 0xF000) + byte
     for byte in (*range(0x20), ord("&"), *range(0x7F, 0x100))
 }
-_BYTES: Final = {char: chr(byte) for byte, char in _PRIVATE.items()}
+_OF_INBOX: Final = {ord(letter): 0xF000 + ord(letter) for letter in "Ii"}
+_BYTES: Final = {char: chr(byte) for byte, char in (_PRIVATE | _OF_INBOX).items()}
 _HAS_PRIVATE: Final = re.compile(f"[{''.join(map(chr, _BYTES))}]")
+
+
+def hide_inbox(name: str) -> str:
+    """Another spelling of INBOX, which no client could ask for, with a private character in front."""
+    if name != "INBOX" and name.upper() == "INBOX":
+        return chr(_OF_INBOX[ord(name[0])]) + name[1:]
+    return name
 
 
 def encode_lenient(name: str) -> bytes:

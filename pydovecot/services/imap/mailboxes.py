@@ -53,8 +53,8 @@ def decode_utf8(wire: bytes) -> str:
 
 
 def encode(name: str, *, utf8: bool = False) -> bytes:
-    """The name as an astring."""
-    return utf8_astring(name) if utf8 else astring(mutf7.encode_lenient(name))
+    """The name as an astring: also of what is no mUTF-7 on disk something that the client can send back."""
+    return utf8_astring(name) if utf8 else astring(mutf7.encode(name))
 
 
 def given_name(name: str) -> str | None:

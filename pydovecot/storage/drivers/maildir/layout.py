@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pydovecot.base.mutf7 import decode_lenient, encode_lenient
+from pydovecot.base.mutf7 import decode_lenient, encode_lenient, hide_inbox
 from pydovecot.base.rawname import raw, shown
 from pydovecot.model.errors import Code, InternalError, UserError
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts
@@ -136,6 +136,8 @@ class MaildirPlusPlus(Layout):
             if not name.startswith(".") or name in (".", "..") or name.startswith((".nfs", "..")):
                 continue
             parts = tuple(self.decode(text) for text in name[1:].split("."))
+            if self.inbox:
+                parts = (hide_inbox(parts[0]), *parts[1:])
             if all(parts) and entry.is_dir():
                 yield Node(parts)
 
