@@ -31,7 +31,7 @@ class FieldSearch:
         self._values = re.compile(
             rb"\n"
             + header.any_case(name.encode("utf-8", "replace"))
-            + rb"(?:[ \t]*|\0[^\n:]*):[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)",
+            + rb"(?:[ \t]{0,8180}|\0[^\n:]*):[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)",
         )
         self._addresses = not exact and lower in ADDRESS_FIELDS
         self._compress = not exact and lower == "subject"

@@ -12,11 +12,11 @@ from pydovecot.mime.scanner import REPLACEMENT
 
 
 def _field(name: bytes) -> "re.Pattern[bytes]":
-    """Blanks behind the colon are left out, but of a line that has only blanks just the first."""
+    """Blanks behind the colon are left out, but of a line of blanks just the first. A NUL ends a name."""
     return re.compile(
         rb"(?:\A|\n)"
         + header.any_case(name)
-        + rb"[ \t]*+:(?:[ \t]*+(?=[^\r\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
+        + rb"(?:[ \t]*+|\0[^\n:]*+):(?:[ \t]*+(?=[^\r\n])|[ \t]?)([^\n]*(?:\n[ \t][^\n]*)*)"
     )
 
 

@@ -38,7 +38,7 @@ def common_fields(block: bytes) -> bytes:
     found = _pick_common(block)
     if block.endswith(b"\n\n") or block == b"\n":
         found += b"\n"
-    return section.wire_lines(found)
+    return found.replace(b"\n", b"\r\n")  # a CR that is left is none of the line end
 
 
 def preview(stored: bytes) -> bytes:

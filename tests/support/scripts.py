@@ -72,6 +72,17 @@ SCRIPTS["qp-split"] = (
 SCRIPTS["base64-broken"] = (
     b"Subject: b\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\naGVsbG8\nd29ybGQ=\nIWF*ZnRlcg==\n"
 )
+SCRIPTS["words-cut-short"] = (
+    b"Subject: =?iso-2022-jp?B?GyRCRnxLXDg=?= =?iso-2022-jp?B?GyRCRnxLXDgbKEJhYmM=?= =?euc-jp?B?xvzL3Lg=?= =??q?abc=E4?=\n"
+    b"From: =?iso-8859-1\0?q?=E4?= =?iso88\xff591?q?=f6?= <a@b>\nTo: =?utf-8?q?=E2=82?= =?utf-8?q?=AC?= <c@d>\n=?utf-8?q?no=63olon?=\n\nb\n"
+)
+SCRIPTS["qp-cut-short"] = (
+    b"Content-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\nq==\n41z =4=\n1y  \nlast=4"
+)
+SCRIPTS["encoding-and-more"] = (
+    b'Content-Type: text/plain\nContent-Transfer-Encoding: base64"\n\naGVsbG8gd29ybGQ=\n'
+)
+SCRIPTS["type-and-more"] = b"Content-Type: text/plain\n\tmore\n\nhello notype\n"
 SCRIPTS["no-date"] = b"Subject: x\n\nb\n"
 SCRIPTS["two-subjects"] = b"Subject: first one\nSubject: second one\n\nb\n"
 
@@ -85,4 +96,5 @@ WORDS = [
     "two three", "three four", "three  four", "from a by b", "splitword", "hidden", "x = y", "=3D", "helloworld", "hello",
     "world", "after", "first", "second", "list, the", "\"list, the\"", "<list", "list@example", "example.org>", "@",
     "text/html", "utf-8", "charset=", "subject:", "subject: ", "\\", "\"", "ab c", "  ", "abab",
+    "q=41z", "41", "1y", "last", "notype", "nocolon", "日本語", "ö", "ä",
 ]  # fmt: skip

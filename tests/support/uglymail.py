@@ -127,6 +127,12 @@ UGLY: dict[str, bytes] = {
     + b"\n\n"
     + b"y" * 20000
     + b"\n",
+    "names-with-nul": b"Date\0x: Mon, 1 Jan 2001 00:00:00 +0000\nSubject\0: s\nTo \0: t\nContent-Type\0: multipart/mixed; boundary=x\n\n--x\n\na\n--x--\n",
+    "longer-than-a-buffer": b"MIME-Version: 1.0\nSubject: " + b"s" * 9000 + b"\nMessage-ID:  " + b"m" * 9000 + b"\nIn-Reply-To:\t" + b"i" * 9000
+    + b"\nDate: d" + b"d" * 5000 + b" " + b"d" * 5000 + b"\nContent-Location: " + b"l" * 8190 + b"\nBcc" + b" " * 9000 + b": far@away\n\nb\n",
+    "type-skipped-octets": b"Content-Type: text/plain; x=1; " + b"/" * 126 + b"; y=2\nContent-Disposition: inline; x=1; " + b"/" * 128 + b"; y=2\n\nb\n",
+    "type-too-many-params": b"Content-Type: text/plain" + b"; p=1" * 127 + b"; last=1; late=1\n\nb\n",
+    "boundary-longer-at-the-end": b"Content-Type: multipart/mixed; boundary=a---\n\n--a---\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=a--\n\n--a----",
     "many-fields": b"".join(b"X-F%d: %d\n" % (n, n) for n in range(500)) + b"Subject: last\n\nb\n",
 }
 

@@ -25,8 +25,8 @@ GOOD = (
 )
 ODD = (
     "Entwürfe".encode(), b"Entw\xfcrfe", b"A&B", b"&AOQ", b"&AOQ-&AOQ-", b"&AGE-", b"&AGEA-", b"&2D0-",
-    b"&3gA-", b"&AOR-", b"a\x01b", b"a\tb", b"a\nb", b"a\x7fb", b"&AAA-", b"x&AC8-y", b"x\xe2\x82", b"e\xcc\x81",
-    b"Inbox", b"inbox",
+    b"&3gA-", b"&AOR-", b"a\x01b", b"a\tb", b"a\nb", b"a\x7fb", b"&AAA-", b"x&AC8-y", b"x\xe2\x82",
+    b"e\xcc\x81", b"Inbox", b"inbox",
 )  # fmt: skip
 
 
