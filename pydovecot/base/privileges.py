@@ -29,8 +29,10 @@ class Privileges:
         return self.uid is None or self.uid == 0
 
 
-def drop(privileges: Privileges) -> None:
+def drop(privileges: Privileges, *, saved_gid: int | None = None) -> None:
     """Become `privileges` for good. Needs root; the parts that are None stay.
+
+    `saved_gid`: one more group, which has no effect outside `with_group`.
 
     After a change of user there is no way back: checked, not assumed. Raises PrivilegeError with the system's
     words.
@@ -41,7 +43,7 @@ def drop(privileges: Privileges) -> None:
             os.chdir("/")
         if privileges.gid is not None:
             os.setgroups(sorted({privileges.gid, *privileges.groups}))
-            os.setresgid(privileges.gid, privileges.gid, privileges.gid)
+            os.setresgid(privileges.gid, privileges.gid, privileges.gid if saved_gid is None else saved_gid)
         elif privileges.groups:
             os.setgroups(sorted({*os.getgroups(), *privileges.groups}))
         if privileges.uid is not None:
@@ -133,3 +135,35 @@ def group_id(name: str) -> int:
 def groups_of(name: str, gid: int) -> tuple[int, ...]:
     """All groups that the system's group database gives a user, `gid` included."""
     return tuple(os.getgrouplist(name, gid))
+
+
+@contextmanager
+def with_group(gid: int) -> Iterator[None]:
+    """Have one more group's rights for a while, as the effective group.
+
+    Possible for a process that has kept it as its saved group (`drop`), or that is root behind
+    `as_user`. OSError when neither; a process that cannot go back ends.
+    """
+    uid, before = os.geteuid(), os.getegid()
+    try:
+        os.setegid(gid)
+    except PermissionError:
+        if 0 not in os.getresuid():
+            raise
+        os.seteuid(0)
+        try:
+            os.setegid(gid)
+        finally:
+            os.seteuid(uid)
+    try:
+        yield
+    finally:
+        try:
+            if uid != 0 and 0 in os.getresuid():
+                os.seteuid(0)
+                os.setegid(before)
+                os.seteuid(uid)
+            else:
+                os.setegid(before)
+        except OSError:
+            os._exit(89)  # whose rights the rest would run with is not known

@@ -24,15 +24,20 @@ inotify_simple._libc = ctypes.CDLL(None, use_errno=True)
 _NAMES: Final = int(flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO)
 _SELF: Final = int(flags.DELETE_SELF | flags.MOVE_SELF)
 _LOST: Final = int(flags.Q_OVERFLOW | flags.IGNORED | flags.UNMOUNT) | _SELF
+_CONTENT: Final = int(flags.MODIFY) | _SELF
 _SYSCTL: Final = "/proc/sys/fs/inotify/"
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """One directory. `prefix` stands before the names in it; None: only its own fate matters."""
+    """One directory. `prefix` stands before the names in it; None: only its own fate matters.
+
+    `content`: a file, whose content matters; when another file takes its name, that one is watched.
+    """
 
     path: str
     prefix: str | None
+    content: bool = False
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class Watch:
         self.problem = ""  # why there is none, for the log
         self._inotify: INotify | None = None
         self._prefixes: dict[int, str] = {}
+        self._files: dict[int, str] = {}
         try:
             self._inotify = INotify(nonblocking=True)
         except OSError as exc:
@@ -58,6 +64,9 @@ class Watch:
             return
         try:
             for one in directories:
+                if one.content:
+                    self._files[self._inotify.add_watch(one.path, _CONTENT)] = one.path
+                    continue
                 mask = _SELF if one.prefix is None else _SELF | _NAMES | int(flags.ATTRIB)
                 self._prefixes[self._inotify.add_watch(one.path, mask)] = one.prefix or ""
         except OSError as exc:
@@ -75,11 +84,22 @@ class Watch:
             return None
         seen = Seen()
         for event in events:
+            if event.wd in self._files and event.mask & (_SELF | int(flags.IGNORED)):
+                self._follow(event.wd)
             if event.mask & _LOST:
                 seen.whole = True
             elif event.mask & _NAMES and not event.name.startswith("."):
                 seen.names.add(self._prefixes.get(event.wd, "") + shown(event.name))
         return seen
+
+    def _follow(self, wd: int) -> None:
+        """Another file may have the name now."""
+        path = self._files.pop(wd)
+        try:
+            assert self._inotify is not None
+            self._files[self._inotify.add_watch(path, _CONTENT)] = path
+        except OSError:
+            pass  # gone: the next sync tells
 
     def close(self) -> None:
         """Stop watching."""

@@ -1,0 +1,1 @@
+"""Mbox files, byte-compatible with Dovecot in both directions."""

@@ -1,0 +1,240 @@
+"""The mailboxes of an mbox location."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from pydovecot.base.privileges import PrivilegeError, group_id
+from pydovecot.base.rawname import shown
+from pydovecot.index.database import MEMORY, Database
+from pydovecot.index.mailbox import MailboxIndex
+from pydovecot.index.schema import FILE_NAME
+from pydovecot.model.errors import InternalError
+from pydovecot.model.numbers import ModSeq, Uid
+from pydovecot.settings.view import SettingsView
+from pydovecot.storage.api import Status
+from pydovecot.storage.attachments import Detection
+from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
+from pydovecot.storage.drivers.maildir import uidvalidity
+from pydovecot.storage.drivers.mbox.folder import MboxFolder
+from pydovecot.storage.drivers.mbox.layout import INDEX_DIR, SUBSCRIPTIONS, MboxLayout
+from pydovecot.storage.drivers.mbox.locks import LockRules
+from pydovecot.storage.drivers.mbox.saving import MboxSave
+from pydovecot.storage.drivers.mbox.settings import MboxSettings
+from pydovecot.storage.hooks import BackendHook
+from pydovecot.storage.indexed.view import IndexedView
+from pydovecot.storage.list.subscriptions import Subscriptions
+from pydovecot.storage.location import Location
+from pydovecot.storage.settings import MailSettings
+
+
+class MboxBackend:
+    """See storage.backend.Backend. The index is beside Dovecot's, in `.imap` below the root (or INDEX)."""
+
+    driver = "mbox"
+
+    def __init__(
+        self,
+        location: Location,
+        username: str,
+        settings: SettingsView,
+        resolve: Resolver,
+        *,
+        inbox: bool,
+        log_error: Callable[[str], None],
+    ) -> None:
+        if location.key("LAYOUT") not in ("", "fs"):
+            raise InternalError(f"Initialization failed: Unknown layout {location.key('LAYOUT')}")
+        mail, mbox = settings.get(MailSettings), settings.get(MboxSettings)
+        privileged = _gid(mail.mail_privileged_group)
+        self.layout = MboxLayout(location, inbox=inbox, privileged_gid=privileged)
+        self.separator, self.has_nodes = self.layout.separator, self.layout.has_nodes
+        self.control_root = location.key("CONTROL") or location.root
+        self.fsync = mail.mail_fsync != "never"
+        self.crlf = mail.mail_save_crlf
+        self.sender = username if "@" in username else f"{username}@{mail.hostname or os.uname().nodename}"
+        self.file_mode = 0o600
+        wait = min(mail.mail_max_lock_timeout or mbox.mbox_lock_timeout, mbox.mbox_lock_timeout)
+        rules = (mbox.mbox_read_locks, mbox.mbox_write_locks, wait, mbox.mbox_dotlock_change_timeout)
+        self._rules = LockRules.configured(*rules)
+        self._inbox_rules = LockRules.configured(*rules, privileged)
+        self._detection = Detection.configured(mail.mail_attachment_detection_options)
+        self._resolve, self._location, self.warn = resolve, location, log_error
+        self._database: Database | None = None
+        self.hook: BackendHook | None = None
+        self._folders: dict[Parts, MboxFolder] = {}
+        self.journals = self._journals()
+        name = location.key("SUBSCRIPTIONS") or SUBSCRIPTIONS
+        self._subscriptions = Subscriptions(f"{self.control_root}/{name}", self.separator)
+
+    def _journals(self) -> str:
+        """A directory that all sessions of this location share, whatever INDEX says."""
+        for base in (self.control_root, self._location.key("INDEX")):
+            if base and base != "MEMORY":
+                directory = f"{base}/{INDEX_DIR}"
+                try:
+                    os.makedirs(directory, 0o700, exist_ok=True)
+                except OSError:
+                    continue
+                if os.access(directory, os.W_OK, effective_ids=True):
+                    return directory
+        return ""
+
+    def rules(self, path: str) -> LockRules:
+        """Only for INBOX there are privileges."""
+        return self._inbox_rules if path == self.layout.inbox_path else self._rules
+
+    @property
+    def database(self) -> Database:
+        """The index of this location."""
+        if self._database is None:
+            index = self._location.key("INDEX") or self._location.root
+            path = f"{index}/{INDEX_DIR}/{FILE_NAME}"
+            if index == "MEMORY" or not self._can_write(os.path.dirname(path)):
+                path = MEMORY
+            self._database = Database(path)
+        return self._database
+
+    @staticmethod
+    def _can_write(directory: str) -> bool:
+        try:
+            os.makedirs(directory, 0o700, exist_ok=True)
+        except OSError:
+            return False
+        return os.access(directory, os.W_OK, effective_ids=True)
+
+    def new_uidvalidity(self) -> int:
+        """A value that no mailbox of this location has had."""
+        directory = f"{self.control_root}/{INDEX_DIR}"
+        if not self._can_write(directory):
+            directory = self.journals
+        return uidvalidity.take_next(directory)
+
+    def check(self, parts: Parts, separator: str) -> None:
+        """Names that the layout can hold."""
+        self.layout.check(parts, separator)
+
+    def nodes(self) -> Iterable[Node]:
+        """All files and directories."""
+        return self.layout.nodes()
+
+    def existence(self, parts: Parts) -> Existence:
+        """By looking."""
+        return self.layout.existence(parts)
+
+    def create(self, parts: Parts, *, node_only: bool) -> None:
+        """A file and its row in the index."""
+        if node_only:
+            self.layout.make_node(parts)
+            return
+        self.layout.make_mailbox(parts)
+        self.folder(parts).sync(take_new=False)
+
+    def delete(self, parts: Parts) -> None:
+        """The file and what the index knows."""
+        existed = self.layout.existence(parts)
+        self.layout.delete(parts)
+        self._folders.pop(parts, None)
+        if existed is Existence.MAILBOX:
+            with self.database.write():
+                MailboxIndex(self.database, shown(self.layout.relative(parts))).drop()
+
+    def rename(self, old: Parts, new: Parts) -> None:
+        """The file (or directory) and rows of the index."""
+        for node in list(self.layout.nodes()):
+            if node.selectable and node.parts != INBOX and node.parts[: len(old)] == old:
+                # Nothing is left of a change that a crash has cut off: the journal goes by the path.
+                with self.folder(node.parts).locked(write=True):
+                    pass
+        self.layout.rename(old, new)
+        self._folders.clear()
+        source, target = shown(self.layout.relative(old)), shown(self.layout.relative(new))
+        with self.database.write():
+            for mailbox, name in self.database.rows("SELECT id, name FROM mailbox"):
+                if name == source or name.startswith(source + "/"):
+                    now = target + name[len(source) :]
+                    # A row left over from a mailbox that is no more must not be in the way.
+                    self.database.execute("DELETE FROM mailbox WHERE name = ?", (now,))
+                    self.database.execute("UPDATE mailbox SET name = ? WHERE id = ?", (now, mailbox))
+
+    def folder(self, parts: Parts) -> MboxFolder:
+        """One mailbox; the same object for the same name."""
+        found = self._folders.get(parts)
+        if found is None:
+            name = "INBOX" if parts == INBOX else shown(self.layout.relative(parts))
+            found = self._folders[parts] = MboxFolder(
+                self,
+                name,
+                self.layout.path(parts),
+                self.hook.mailbox(parts) if self.hook is not None else None,
+            )
+        return found
+
+    def open(self, parts: Parts, shown: str, *, readonly: bool, keep_recent: bool) -> IndexedView:
+        """Select."""
+        folder = self.folder(parts)
+        readonly = readonly or not folder.journal or not os.access(folder.path, os.W_OK, effective_ids=True)
+        return IndexedView(folder, shown, self._resolve, readonly=readonly, keep_recent=keep_recent)
+
+    def status(self, parts: Parts, *, size: bool) -> Status:
+        """From the index, after a look at the file."""
+        folder = self.folder(parts)
+        folder.sync(take_new=False)
+        header = folder.index.header()
+        recent = 0
+        if header.first_recent < header.uidnext:
+            low = folder.index.key(header.first_recent)
+            recent = self.database.row(
+                "SELECT count(*) FROM msg WHERE id BETWEEN ? AND ?", (low, folder.index.span[1])
+            )[0]
+        return Status(
+            messages=header.messages,
+            recent=recent,
+            unseen=header.unseen,
+            uidnext=Uid(header.uidnext),
+            uidvalidity=header.uidvalidity,
+            highest_modseq=ModSeq(header.modseq),
+            size=self._size(parts, folder) if size else 0,
+            guid=header.guid,
+            deleted=header.deleted,
+        )
+
+    def _size(self, parts: Parts, folder: MboxFolder) -> int:
+        query = "SELECT coalesce(sum(size), 0), count(*) - count(size) FROM msg WHERE id BETWEEN ? AND ?"
+        total, unknown = self.database.row(query, folder.index.span)
+        if unknown:
+            view = self.open(parts, "", readonly=True, keep_recent=True)
+            total = view.total_size()
+            view.close()
+        return int(total)
+
+    def save(self, parts: Parts) -> MboxSave:
+        """Start to save."""
+        folder = self.folder(parts)
+        folder.ensure()
+        return MboxSave(folder, detection=self._detection)
+
+    def subscriptions(self) -> Sequence[str]:
+        """Names in the file."""
+        return self._subscriptions.names()
+
+    def set_subscribed(self, name: str, subscribed: bool) -> bool:
+        """Change the file."""
+        if subscribed:
+            os.makedirs(self.control_root, 0o700, exist_ok=True)
+        return self._subscriptions.set(name, subscribed)
+
+    def close(self) -> None:
+        """Close the index."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._folders.clear()
+
+
+def _gid(name: str) -> int:
+    if not name:
+        return -1
+    try:
+        return group_id(name)
+    except PrivilegeError as exc:
+        raise InternalError(str(exc)) from exc

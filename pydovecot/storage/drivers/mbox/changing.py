@@ -1,0 +1,219 @@
+"""STORE and EXPUNGE: the file changes, then the index follows in the same transaction."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from pydovecot.index.mailbox import DELETED
+from pydovecot.index.schema import KEYWORD_SHIFT
+from pydovecot.storage.content import crlf_size
+from pydovecot.storage.drivers.mbox import rewriting, sync
+from pydovecot.storage.drivers.mbox.fields import Meta, render
+from pydovecot.storage.drivers.mbox.file import MboxFile
+from pydovecot.storage.drivers.mbox.journal import Piece
+from pydovecot.storage.drivers.mbox.place import MboxPlace
+from pydovecot.storage.drivers.mbox.scan import Base, Mail, first_mail, scan, without_meta
+from pydovecot.storage.indexed.folder import StateChange, StoreOutcome
+
+Result = TypeVar("Result")
+_SYSTEM = (1 << KEYWORD_SHIFT) - 1
+
+
+class _Lost(Exception):
+    """A message is not where the index has it: somebody has changed the file without a lock."""
+
+
+def _locked(place: MboxPlace, work: Callable[[MboxFile], Result]) -> Result:
+    """Run `work` on a file that the index knows."""
+    with place.locked(write=True) as file:
+        try:
+            with place.host.database.write():
+                sync.catch_up(place, file)
+                place.index.begin()
+                return work(file)
+        except _Lost:
+            with place.host.database.write():
+                sync.catch_up(place, file, force=True)
+                place.index.begin()
+                return work(file)
+
+
+def base_of(place: MboxPlace) -> Base:
+    """What X-IMAPbase must say now."""
+    header = place.index.header()
+    names = tuple(name for name in header.keyword_names() if name)
+    return Base(header.uidvalidity, header.uidnext - 1, names)
+
+
+def fields_of(file: MboxFile, mail: Mail) -> Mail:
+    """What the message's fields say now, if it is there."""
+    text = file.read(mail.start, mail.body)
+    found = next(scan(text, len(text), 0), None) if text.startswith(b"From ") else None
+    if found is None or (found.uid != mail.uid and file.writable):
+        raise _Lost
+    return found
+
+
+def store(
+    place: MboxPlace, uids: Sequence[int], change: StateChange, unchanged_since: int | None
+) -> StoreOutcome:
+    """Change flags of what is there now, not of what some view shows."""
+    return _locked(place, lambda file: _store(place, file, uids, change, unchanged_since))
+
+
+def _store(
+    place: MboxPlace, file: MboxFile, uids: Sequence[int], change: StateChange, unchanged_since: int | None
+) -> StoreOutcome:
+    outcome = StoreOutcome()
+    found = place.mails(uids) if uids else []
+    outcome.gone = len(found) < len(uids)
+    modseqs = _modseqs(place, uids) if unchanged_since is not None else {}
+    metas: dict[int, Meta] = {}
+    changed: dict[int, tuple[int, int]] = {}
+    for mail, old in found:
+        new = change.apply(old)
+        if unchanged_since is not None and modseqs[mail.uid] > unchanged_since:
+            outcome.modified.append(mail.uid)
+        elif new == old:
+            outcome.states.append((mail.uid, old, False))
+        else:
+            now = fields_of(file, mail)
+            metas[mail.uid] = Meta(mail.uid, new & _SYSTEM, now.old, place.keywords_of(new))
+            changed[mail.uid] = old, new
+            outcome.states.append((mail.uid, new, True))
+    if not changed:
+        return outcome
+    places = write_metas(place, file, [mail for mail, _ in found if mail.uid in metas], metas)
+    place.index.change([(uid, old, new, places[uid]) for uid, (old, new) in sorted(changed.items())])
+    place.remember(file, place.disk())
+    outcome.modseq = place.index.modseq()
+    return outcome
+
+
+def _modseqs(place: MboxPlace, uids: Sequence[int]) -> dict[int, int]:
+    rows = place.host.database.rows(
+        "SELECT id & 4294967295, modseq FROM msg WHERE id BETWEEN ? AND ?",
+        (place.index.key(uids[0]), place.index.key(uids[-1])),
+    )
+    return dict(rows)
+
+
+def write_metas(
+    place: MboxPlace, file: MboxFile, mails: Sequence[Mail], metas: dict[int, Meta]
+) -> dict[int, str]:
+    """Write fields of messages by UID; where these are afterwards. The index learns what else has moved."""
+    places = {mail.uid: mail.place for mail in mails}
+    if not file.writable:
+        return places
+    base = base_of(place)
+    first = first_mail(file.data(), file.size)
+    assert first is not None
+    jobs = [(mail, metas[mail.uid]) for mail in mails]
+    if jobs and jobs[0][0].start == 0:
+        jobs[0][1].base = base
+    elif first.base != base:
+        # A keyword must be known to the mailbox before a message has it.
+        meta = Meta(first.uid, first.flags, first.old, first.keywords, base, first.pseudo)
+        jobs.insert(0, (first, meta))
+    left: list[tuple[Mail, Meta]] = []
+    for mail, meta in jobs:
+        if not rewriting.in_place(file, mail, meta):
+            if mail.start == 0:
+                left = jobs
+                break
+            left.append((mail, meta))
+    if left:
+        _move(place, file, left, first, places)
+    return places
+
+
+def _move(
+    place: MboxPlace, file: MboxFile, left: Sequence[tuple[Mail, Meta]], first: Mail, places: dict[int, str]
+) -> None:
+    """Some headers need more room: all that follows may move."""
+    rows = [mail for mail, _ in place.mails()]
+    mails = [first, *rows] if first.pseudo else rows
+    _chain(mails, file.size)
+    by_start = {mail.start: at for at, mail in enumerate(mails)}
+    before = {mail.uid: mail.place for mail in rows}
+    rewriting.apply(file, mails, {by_start[mail.start]: meta for mail, meta in left})
+    moved = [(mail.uid, mail.place) for mail in rows if before[mail.uid] != mail.place]
+    place.index.rename(moved)
+    places.update((uid, where) for uid, where in moved if uid in places)
+
+
+def _chain(mails: Sequence[Mail], size: int) -> None:
+    """Tell each where the next one begins."""
+    for one, after in zip(mails, [*mails[1:], None], strict=True):
+        one.next = after.start if after is not None else size
+
+
+def expunge(place: MboxPlace, uids: Sequence[int], *, only_deleted: bool) -> None:
+    """Remove messages; those that are gone already are gone from the index, too."""
+    sizes = _locked(place, lambda file: _expunge(place, file, uids, only_deleted))
+    if place.hook is not None and sizes:
+        place.hook.left(len(sizes), sum(size for size, _ in sizes), sum(size for _, size in sizes))
+
+
+def _expunge(
+    place: MboxPlace, file: MboxFile, uids: Sequence[int], only_deleted: bool
+) -> list[tuple[int, int]]:
+    """Sizes of what was removed, in the CRLF form too, if somebody wants to know."""
+    wanted = set(uids)
+    known = place.mails()
+    gone = [mail.uid for mail, state in known if mail.uid in wanted and (state & DELETED or not only_deleted)]
+    if not gone:
+        return []
+    drop = set(gone)
+    mails = [mail for mail, _ in known]
+    sizes: list[tuple[int, int]] = []
+    _chain(mails, file.size)
+    for mail in mails:
+        if mail.uid in drop:
+            fields_of(file, mail)
+            if place.hook is not None:
+                text = without_meta(file.read(mail.head, mail.body)) + file.read(mail.body, mail.end)
+                sizes.append((len(text), crlf_size(text)))
+    first_gone = next(mail for mail in mails if mail.uid in drop)
+    pieces: list[Piece] = []
+    moved: list[tuple[int, str]] = []
+    at = first_gone.start
+    for mail in mails:
+        if mail.start < first_gone.start or mail.uid in drop:
+            continue
+        shift = at - mail.start
+        if at == 0:
+            shift += _new_first(place, file, mail, pieces)
+            head, grown = mail.head - mail.start, shift - (at - mail.start)
+            where = Mail(0, head, mail.body - mail.start + grown, mail.end - mail.start + grown, 0)
+        else:
+            pieces.append((mail.start, mail.next))
+            where = Mail(mail.start + shift, mail.head + shift, mail.body + shift, mail.end + shift, 0)
+        moved.append((mail.uid, where.place))
+        at = mail.next + shift
+    file.replace(first_gone.start, file.size - first_gone.start, _joined(pieces))
+    place.index.expunge(gone)
+    place.index.rename(moved)
+    place.remember(file, place.disk())
+    return sizes
+
+
+def _new_first(place: MboxPlace, file: MboxFile, mail: Mail, pieces: list[Piece]) -> int:
+    """The first message that stays gets X-IMAPbase; by how much it grows."""
+    now = fields_of(file, mail)
+    raw = file.read(mail.head, mail.body)
+    meta = Meta(mail.uid, now.flags, now.old, now.keywords, base_of(place))
+    new = render(raw, meta, mail.end - mail.body, fit=len(raw))
+    pieces += [(mail.start, mail.head), new, (mail.body, mail.next)]
+    return len(new) - len(raw)
+
+
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    """Neighbouring ranges as one."""
+    out: list[Piece] = []
+    for piece in pieces:
+        last = out[-1] if out else None
+        if isinstance(piece, tuple) and isinstance(last, tuple) and last[1] == piece[0]:
+            out[-1] = last[0], piece[1]
+        else:
+            out.append(piece)
+    return out

@@ -1,0 +1,199 @@
+"""Finding the messages of an mbox and what its header fields say about them. One pass, linear.
+
+A message goes from its From_ line to the newline before the next one. Content-Length is believed when a From_
+line, or the end, is where it says.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Final
+
+from pydovecot.model.flags import Flag
+from pydovecot.storage.drivers.mbox.fromline import LINE, NEXT
+
+Buffer = bytes | mmap
+
+MAX_UID: Final = 0xFFFFFFFF
+META_NAMES: Final = (
+    b"content-length", b"status", b"x-imap", b"x-imapbase", b"x-keywords", b"x-status", b"x-uid",
+)  # fmt: skip
+# A field and its continuation lines, without the newline before what follows.
+META: Final = re.compile(
+    rb"\n((?i:content-length|status|x-imapbase|x-imap|x-keywords|x-status|x-uid))[ \t]*:"
+    rb"([^\n]*(?:\n[ \t][^\n]*)*)"
+)
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_NUMBER: Final = re.compile(rb"\s*(\d{1,20})\s*")
+_BASE: Final = re.compile(rb"\s*(\d{1,10})(?:\s+(\d{1,10}))?(?:\s+(.*))?", re.DOTALL)
+STATUS: Final = {ord("R"): int(Flag.SEEN)}
+OLD: Final = ord("O")
+X_STATUS: Final = {
+    ord("A"): int(Flag.ANSWERED), ord("F"): int(Flag.FLAGGED),
+    ord("T"): int(Flag.DRAFT), ord("D"): int(Flag.DELETED),
+}  # fmt: skip
+
+
+class NotMboxError(Exception):
+    """The file does not begin with a From_ line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """X-IMAPbase of the first message."""
+
+    uidvalidity: int
+    last_uid: int
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Mail:
+    """One message: offsets in the file, and what its own fields say. `uid` 0: none that can be read."""
+
+    start: int  # of the From_ line
+    head: int
+    body: int
+    end: int
+    next: int  # where the next From_ line is, or the file's size
+    uid: int = 0
+    flags: int = 0
+    old: bool = False  # somebody has seen it: not \Recent
+    keywords: tuple[str, ...] = ()
+    length: int = -1
+    base: Base | None = None
+    pseudo: bool = False  # c-client's message that holds only X-IMAP
+    broken: bool = False  # some field is doubled or unreadable
+
+    @property
+    def place(self) -> str:
+        """Offsets as the index keeps them."""
+        return f"{self.start},{self.head},{self.body},{self.end}"
+
+
+def scan(data: Buffer, size: int, start: int = 0) -> Iterator[Mail]:
+    """All messages of `data[start:size]`. Raises NotMboxError."""
+    first = start == 0
+    while start < size:
+        mail = _scan_one(data, size, start, first)
+        if mail is None:
+            if first:
+                raise NotMboxError
+            return
+        yield mail
+        start, first = mail.next, False
+
+
+def first_mail(data: Buffer, size: int) -> Mail | None:
+    """The first message, which may be a pseudo message."""
+    return next(scan(data, size), None)
+
+
+def _scan_one(data: Buffer, size: int, start: int, first: bool) -> Mail | None:
+    if LINE.match(data, start, size) is None:
+        return None
+    head = data.find(b"\n", start, size) + 1
+    if head == 0:
+        head = size
+    found = _HEAD_END.search(data, head - 1, size)
+    body = found.end() if found else size
+    mail = Mail(start, head, body, size, size)
+    if not _ends_in_header(data, size, mail):
+        _take_fields(data, mail, first)
+        if not (mail.length >= 0 and _is_end(data, size, mail, mail.body + mail.length)):
+            match = NEXT.search(data, mail.body, size)
+            if match is not None:
+                _end_at(data, mail, match.start())
+            else:
+                _end_of_file(data, size, mail)
+    else:
+        _take_fields(data, mail, first)
+    mail.body = max(mail.head, min(mail.body, mail.end))
+    return mail
+
+
+def _ends_in_header(data: Buffer, size: int, mail: Mail) -> bool:
+    at = data.find(b"\nFrom ", mail.head, min(size, mail.body + 5))
+    while at >= 0:
+        if NEXT.match(data, at, size):
+            _end_at(data, mail, at)
+            mail.body = min(mail.body, mail.end)
+            return True
+        at = data.find(b"\nFrom ", at + 1, min(size, mail.body + 5))
+    return False
+
+
+def _end_at(data: Buffer, mail: Mail, newline: int) -> None:
+    mail.next = newline + 1
+    low = mail.head
+    mail.end = newline - 1 if newline > low and data[newline - 1 : newline] == b"\r" else newline
+
+
+def _end_of_file(data: Buffer, size: int, mail: Mail) -> None:
+    """The last newline is no part of the message, as Dovecot has it."""
+    mail.end = mail.next = size
+    if data[size - 1 : size] == b"\n":
+        mail.end -= 1
+        if data[mail.end - 1 : mail.end] == b"\r":
+            mail.end -= 1
+    mail.end = max(mail.end, mail.head)
+
+
+def _is_end(data: Buffer, size: int, mail: Mail, at: int) -> bool:
+    """A From_ line (behind its newline) or the last newline of the file is there."""
+    if at >= size:
+        return False
+    newline = at + (data[at : at + 1] == b"\r")
+    if data[newline : newline + 1] != b"\n":
+        return False
+    if newline + 1 != size and NEXT.match(data, newline, size) is None:
+        return False
+    mail.end, mail.next = at, newline + 1
+    return True
+
+
+def _take_fields(data: Buffer, mail: Mail, first: bool) -> None:
+    seen: set[bytes] = set()
+    for match in META.finditer(data, mail.head - 1, mail.body):
+        name, value = match[1].lower(), match[2]
+        if name == b"status" or name == b"x-status":
+            letters = STATUS if name == b"status" else X_STATUS
+            for letter in value:
+                mail.flags |= letters.get(letter, 0)
+            mail.old = mail.old or (name == b"status" and OLD in value)
+        elif name in seen:
+            mail.broken = True
+        elif name == b"x-keywords":
+            mail.keywords = _names(value)
+        elif name in (b"x-uid", b"content-length"):
+            number = _NUMBER.fullmatch(value)
+            if number is None:
+                mail.broken = True
+            elif name == b"x-uid":
+                mail.uid = int(number[1]) if int(number[1]) < MAX_UID else 0
+            else:
+                mail.length = int(number[1])
+        elif not first or mail.base is not None:
+            mail.broken = True
+        else:
+            mail.base = _base(value)
+            mail.pseudo = name == b"x-imap" and mail.base is not None
+            mail.broken = mail.broken or mail.base is None
+        seen.add(name)
+
+
+def _base(value: bytes) -> Base | None:
+    match = _BASE.fullmatch(value)
+    if match is None or not 0 < int(match[1]) <= MAX_UID:
+        return None
+    return Base(int(match[1]), min(int(match[2] or 0), MAX_UID - 1), _names(match[3] or b""))
+
+
+def _names(value: bytes) -> tuple[str, ...]:
+    return tuple(value.decode("utf-8", "replace").split())
+
+
+def without_meta(header: bytes) -> bytes:
+    """A header (with its empty line, if any) without the fields that are the format's own."""
+    return META.sub(b"", b"\n" + header)[1:]
