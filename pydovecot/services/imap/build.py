@@ -42,6 +42,7 @@ def make_session(store: Store, view: SettingsView, event: Event, username: str) 
         literal_minus=login.imap_literal_minus,
         id_reply=id_reply(login.imap_id_send),
         id_log=tuple(login.imap_id_log.split()),
+        polls=view.get(MailSettings).mail_nfs_storage,
         max_keyword_length=view.get(MailSettings).mail_max_keyword_length,
         detection=Detection.configured(view.get(MailSettings).mail_attachment_detection_options),
         special_use=special,

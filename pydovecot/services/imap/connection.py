@@ -94,7 +94,8 @@ class ImapConnection:
         if not self.idling:
             return self._last_input + IDLE_TIMEOUT_SECS
         settings = self.session.settings
-        check = IDLE_TIMEOUT_SECS if watched else max(1, settings.mailbox_idle_check_interval)
+        enough = watched and not self.session.polls
+        check = IDLE_TIMEOUT_SECS if enough else max(1, settings.mailbox_idle_check_interval)
         due = self.session.world.monotonic() + check
         notify = settings.imap_idle_notify_interval
         return min(self._last_output + notify, due) if notify else due

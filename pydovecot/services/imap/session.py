@@ -97,6 +97,7 @@ class Session:
     saved: SeqSet = EMPTY  # UIDs of the last SEARCH RETURN (SAVE): what `$` stands for, RFC 5182
     max_keyword_length: int = 50
     detection: Detection | None = None  # mail_attachment_detection_options
+    polls: bool = False  # mail_nfs_storage: what other hosts change wakes nobody here
     warned_of_polling: bool = False
     logged_out: bool = False
     farewell: str = ""  # the session must end after this command: the text of BYE

@@ -84,7 +84,7 @@ def test_append_holds_no_message_in_memory(client: Client, monkeypatch: pytest.M
     written: list[int] = []
 
     class Save:
-        def begin(self, *_args: object) -> None: ...
+        def begin(self, *_args: object, **_more: object) -> None: ...
         def write(self, chunk: bytes) -> None:
             written.append(len(chunk))
 
@@ -155,6 +155,14 @@ def test_idle_without_notification_looks_now_and_then(client: Client) -> None:
     other.say(b"x APPEND INBOX {5+}\r\nhello\r\n")
     client.clock.now += 30
     assert b"* 1 EXISTS\r\n" in b"".join(client.pump.tick())
+
+
+def test_idle_on_nfs_looks_now_and_then_as_well(client: Client) -> None:
+    """What other hosts do wakes nobody here."""
+    for value, seconds in (("no", 120), ("yes", 30)):
+        one = Client(mail_nfs_storage=value)
+        one.say(b"a SELECT INBOX\r\nb IDLE\r\n")
+        assert one.pump.deadline(watched=True) == one.clock.now + seconds
 
 
 def test_idle_is_woken_by_the_store(client: Client) -> None:
