@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -101,6 +102,19 @@ _PRELOADED: Final = """
 for _name in _PRELOADED.split():
     codecs.lookup(_name)
 _REPEATED: Final = re.compile("\ufffd\ufffd+")
+# Characters of UTF-8 as their first octets promise them; what these promise may be longer than the text.
+_PROMISED: Final = re.compile(
+    rb"(?:[\x00-\xc1\xfe\xff]++|[\xc2-\xdf].|[\xe0-\xef]..|[\xf0-\xf7].{3}|[\xf8-\xfb].{4}|[\xfc\xfd].{5})*+",
+    re.DOTALL,
+)
+# Hebrew letters with a point that have a character of their own, which no normal form uses.
+_HEBREW: Final = {
+    "".join(chr(int(code, 16)) for code in parts): chr(number)
+    for number in range(0xFB1D, 0xFB4F)
+    if len(parts := unicodedata.decomposition(chr(number)).split()) == 2 and not parts[0].startswith("<")
+}
+_HEBREW.update({"\u05e9\u05bc\u05c1": "\ufb2c", "\u05e9\u05bc\u05c2": "\ufb2d"})
+_POINTED: Final = re.compile("|".join(sorted(map(re.escape, _HEBREW), key=len, reverse=True)))
 
 
 @lru_cache(maxsize=256)
@@ -153,6 +167,25 @@ def decode(data: bytes, name: str = "utf-8") -> str:
         return _REPEATED.sub("\ufffd", data.decode(name, errors))
 
 
+def decode_shown(data: bytes, name: str) -> str:
+    """As `decode`, to be shown: a letter and its mark are one character where they are to Dovecot's iconv.
+
+    Text in UTF-8 ends before a first octet that promises more than there is.
+    """
+    if name == "utf-8" and not data.isascii():
+        whole = _PROMISED.match(data)
+        assert whole is not None
+        data = data[: whole.end()]
+    text = decode(data, name)
+    if name == "cp1258":
+        return unicodedata.normalize("NFC", text)
+    return _POINTED.sub(_with_point, text) if name == "cp1255" else text
+
+
+def _with_point(found: re.Match[str]) -> str:
+    return _HEBREW[found[0]]
+
+
 def decode_pieces(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     """As `decode`, of a large text."""
     name = _WIDER.get(name, name)
@@ -165,11 +198,14 @@ def decode_pieces(pieces: Iterable[bytes], name: str) -> Iterator[str]:
 def _skip_octet(error: UnicodeError) -> tuple[str, int]:
     """Go on behind the first octet of what is broken; what is incomplete at the end goes."""
     assert isinstance(error, UnicodeDecodeError)
+    if error.object[error.start] == _ESCAPE and error.encoding.startswith("iso2022_jp"):
+        return "\x1b", error.start + 1  # begins no sequence of RFC 1468: to Dovecot's iconv a character
     if error.end >= len(error.object) and _INCOMPLETE.search(error.reason) is not None:
         return "", error.end
     return "\ufffd", error.start + 1
 
 
+_ESCAPE: Final = 0x1B
 SKIP_OCTET: Final = "pydovecot.skip_octet"
 _INCOMPLETE: Final = re.compile("incomplete|truncated|unterminated|unexpected end|partial")
 codecs.register_error(SKIP_OCTET, _skip_octet)

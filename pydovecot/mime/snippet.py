@@ -95,7 +95,7 @@ class _Body:
         decoded = transfer.decode(data, self._encoding) if self._text else None
         if decoded is None:
             return "", True
-        text = charset.decode(decoded, self._charset)
+        text = charset.decode_shown(decoded, self._charset)
         if text.endswith("\ufffd"):
             # A character that the end cuts off is none, what is broken before it stays.
             reader = codecs.getincrementaldecoder(self._charset)("replace")

@@ -83,6 +83,14 @@ SCRIPTS["encoding-and-more"] = (
     b'Content-Type: text/plain\nContent-Transfer-Encoding: base64"\n\naGVsbG8gd29ybGQ=\n'
 )
 SCRIPTS["type-and-more"] = b"Content-Type: text/plain\n\tmore\n\nhello notype\n"
+SCRIPTS["ends-in-latin1"] = b"Subject: bye\n\nViele Gr\xfc\xdfe\n"  # \xfc promises more octets than there are
+SCRIPTS["halfwidth-katakana"] = (
+    b"Subject: =?ISO-2022-JP?B?GyhJSl02OBsoQg==?=\nContent-Type: text/plain; charset=iso-2022-jp\n\n\x1b(IJ]68\x1b(B and \x1b$B@$3&\x1b(B\n"
+)
+SCRIPTS["hebrew-points"] = b"Content-Type: text/plain; charset=windows-1255\n\n" + "\u05e9\u05bc\u05c1\u05dc\u05d5\u05b9\u05dd \u05d1\u05bc\n".encode("cp1255")
+SCRIPTS["vietnamese-marks"] = (
+    b"Subject: =?windows-1258?Q?Ti=EA=ECng?=\nContent-Type: text/plain; charset=windows-1258\n\nTi\xea\xecng Vi\xea\xf2t, xin cha\xcco\n"
+)
 SCRIPTS["no-date"] = b"Subject: x\n\nb\n"
 SCRIPTS["two-subjects"] = b"Subject: first one\nSubject: second one\n\nb\n"
 

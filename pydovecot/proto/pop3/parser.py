@@ -72,7 +72,9 @@ def message_number(args: bytes, *, more: bool = False) -> tuple[int, bytes]:
         raise BadArgument(f"Invalid message number: {text(args)}")
     rest = args[found.end() :]
     # The digits of a number longer than 20 are not worth converting.
-    if len(found[0].lstrip(b"0")) > 20 or int(found[0]) > UINT_MAX:
+    if len(found[0].lstrip(b"0")) > 20 or int(found[0]) > UINT64_MAX:
+        raise BadArgument(f"Message number too large: {text(args)}")
+    if int(found[0]) > UINT_MAX:
         raise BadArgument(f"Message number too large: {text(rest)}")
     if not (rest.startswith(b" ") if more else not rest):
         raise BadArgument(f"Noise after message number: {text(rest)}")
