@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.fuzz import run, searching
+from tests.fuzz import ordering, run, searching
 from tests.fuzz.mutate import Mutator
 from tests.support.scripts import SCRIPTS
 from tests.support.uglymail import UGLY
@@ -35,6 +35,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--show", type=int, default=3, help="differences of a seed to make small")
     parser.add_argument("--search", action="store_true", help="SEARCH instead of FETCH")
+    parser.add_argument("--order", action="store_true", help="SORT and THREAD instead of FETCH")
     parser.add_argument("--seconds", type=float, default=500.0, help="start no seed after this time")
     args = parser.parse_args()
     low, _, high = args.seeds.partition("-")
@@ -47,7 +48,9 @@ def main() -> int:
         mutator = Mutator(seed, mails)
         batch = [mutator.message() for _ in range(args.count)]
         outcome = run.Outcome()
-        if args.search:
+        if args.order:
+            ordering.order_all(batch, outcome)
+        elif args.search:
             searching.search_all(batch, random.Random(seed), outcome)
         else:
             run.fetch_all(batch, outcome)
@@ -63,6 +66,10 @@ def main() -> int:
             if left and shown[kind] < MOST_OF_A_KIND:
                 shown[kind] += 1
                 left -= 1
+                if args.order:
+                    few, differences = ordering.fewest(batch, difference.question)
+                    print(f"--- {differences}", *(repr(one[:1500]) for one in few), sep="\n", flush=True)
+                    continue
                 small = run.smallest(message, difference.question)
                 print(f"--- {difference}\n{small[:1500]!r}", flush=True)
                 _show_small(small, difference.question)

@@ -63,7 +63,12 @@ def _binary(message: bytes, difference: Difference) -> bool:
 def _charset(message: bytes, difference: Difference) -> bool:
     if not difference.question.startswith(b"SEARCH"):
         return False
-    return not all(_SHARED.fullmatch(a or b) for a, b in _CHARSET.findall(message))
+    return not shares_charsets(message)
+
+
+def shares_charsets(message: bytes) -> bool:
+    """All charsets that the message names are the same to both servers."""
+    return all(_SHARED.fullmatch(a or b) for a, b in _CHARSET.findall(message))
 
 
 def _binary_size(message: bytes, difference: Difference) -> bool:

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from tests.fuzz import run, searching
+from tests.fuzz import ordering, run, searching
 from tests.fuzz.mutate import Mutator
 from tests.support import preauth
 from tests.support.scripts import SCRIPTS
@@ -48,3 +48,11 @@ def test_searches(seed: int) -> None:
     searching.search_all(batch(seed), random.Random(seed), outcome)
     assert outcome.answers > MESSAGES
     assert [f"{one} of {message[:400]!r}" for message, one in outcome.found] == []
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_orders(seed: int) -> None:
+    outcome = run.Outcome()
+    ordering.order_all(batch(seed), outcome)
+    assert outcome.answers > MESSAGES
+    assert [str(one) for _, one in outcome.found] == []
