@@ -34,6 +34,19 @@ def search_all(messages: Sequence[bytes], choose: random.Random, outcome: Outcom
             except DovecotEndedError:
                 outcome.ended.append(questions.pop())
             outcome.answers += duel.answers * len(left)
+    _ask_alone(outcome)
+
+
+def _ask_alone(outcome: Outcome) -> None:
+    """Keep what a message has in a mailbox of its own: Dovecot's answer may depend on the one before it."""
+    found, outcome.found = outcome.found, []
+    for message, difference in found:
+        if difference.number:
+            with Duel([message]) as duel:
+                if not list(duel.matches(difference.question)):
+                    outcome.by_history += 1
+                    continue
+        outcome.found.append((message, difference))
 
 
 def _texts(messages: Sequence[bytes], choose: random.Random) -> Iterator[str]:
