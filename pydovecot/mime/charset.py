@@ -154,29 +154,27 @@ def find(name: bytes | str) -> str | None:
 
 
 def decode(data: bytes, name: str = "utf-8") -> str:
-    """The text; what is no text in that charset becomes one replacement character for each run."""
+    """The text; what is no text in that charset becomes one replacement character for each run.
+
+    Letters and their marks are one character where they are to Dovecot's iconv.
+    """
     if data.isascii() and name == "utf-8":
         return data.decode("ascii")
+    return _composed(_decoded(data, name), name)
+
+
+def _decoded(data: bytes, name: str) -> str:
     try:
         return data.decode(name)
     except (UnicodeError, ValueError):
         wider = _WIDER.get(name)
         if wider is not None:
-            return decode(data, wider)
+            return _decoded(data, wider)
         errors = "replace" if name == "utf-8" else SKIP_OCTET
         return _REPEATED.sub("\ufffd", data.decode(name, errors))
 
 
-def decode_shown(data: bytes, name: str) -> str:
-    """As `decode`, to be shown: a letter and its mark are one character where they are to Dovecot's iconv.
-
-    Text in UTF-8 ends before a first octet that promises more than there is.
-    """
-    if name == "utf-8" and not data.isascii():
-        whole = _PROMISED.match(data)
-        assert whole is not None
-        data = data[: whole.end()]
-    text = decode(data, name)
+def _composed(text: str, name: str) -> str:
     if name == "cp1258":
         return unicodedata.normalize("NFC", text)
     return _POINTED.sub(_with_point, text) if name == "cp1255" else text
@@ -186,12 +184,21 @@ def _with_point(found: re.Match[str]) -> str:
     return _HEBREW[found[0]]
 
 
+def decode_shown(data: bytes, name: str) -> str:
+    """As `decode`, but UTF-8 ends before a first octet that promises more than there is."""
+    if name == "utf-8" and not data.isascii():
+        whole = _PROMISED.match(data)
+        assert whole is not None
+        data = data[: whole.end()]
+    return decode(data, name)
+
+
 def decode_pieces(pieces: Iterable[bytes], name: str) -> Iterator[str]:
     """As `decode`, of a large text."""
     name = _WIDER.get(name, name)
     decoder = codecs.getincrementaldecoder(name)("replace" if name == "utf-8" else SKIP_OCTET)
     for piece in pieces:
-        yield _REPEATED.sub("\ufffd", decoder.decode(piece))
+        yield _composed(_REPEATED.sub("\ufffd", decoder.decode(piece)), name)
     yield _REPEATED.sub("\ufffd", decoder.decode(b"", True))
 
 

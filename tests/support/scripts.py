@@ -89,7 +89,7 @@ SCRIPTS["halfwidth-katakana"] = (
 )
 SCRIPTS["hebrew-points"] = b"Content-Type: text/plain; charset=windows-1255\n\n" + "\u05e9\u05bc\u05c1\u05dc\u05d5\u05b9\u05dd \u05d1\u05bc\n".encode("cp1255")
 SCRIPTS["vietnamese-marks"] = (
-    b"Subject: =?windows-1258?Q?Ti=EA=ECng?=\nContent-Type: text/plain; charset=windows-1258\n\nTi\xea\xecng Vi\xea\xf2t, xin cha\xcco\n"
+    b"Subject: marks\nContent-Type: text/plain; charset=windows-1258\n\nTi\xea\xecng Vi\xea\xf2t, xin cha\xcco\n"
 )
 SCRIPTS["no-date"] = b"Subject: x\n\nb\n"
 SCRIPTS["two-subjects"] = b"Subject: first one\nSubject: second one\n\nb\n"
