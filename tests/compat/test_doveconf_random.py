@@ -32,7 +32,7 @@ TEXTS = ["a", "a b", '"x # y"', "'q'", "foo,bar", "/x/%u", "$base_dir", "</file"
 # Values that are checked against the system or against each other, and what only some builds have.
 LEFT_OUT = re.compile(
     r"protocols|listen|base_dir|default_(login|internal)|login_greeting|managesieve_|ssl_verify|log_|process_shut"
-    r"|mail_plugin_dir|auth_policy|auth_verbose_passwords|mail_attachment_|pop3_(uidl|delete)|.*_features"
+    r"|mail_plugin_dir|auth_policy|auth_verbose_passwords|mail_attachment_|pop3_(uidl|delete|rpop)|.*_features"
     r"|.*_workarounds|ssl_options|syslog_|mail_nfs|(first|last)_valid|auth_worker|mail_cache|dsync_|special_use"
     r"|separator|alias_for|type|result_|pass$|vsz_limit|process_|drop_priv|exporter|group_by|fields|filter|mode"
     r"|port|name|path|metric_name|mailbox_idle|imapc_max_idle|auth_username_tr"
