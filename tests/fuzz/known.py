@@ -22,7 +22,7 @@ _LITERAL: Final = re.compile(rb"\{\d+\}\r\n(.*\)\r\n)", re.DOTALL)
 _CHARSET: Final = re.compile(rb"=\?([^?]*)\?|charset\*?[0-9*]*\s*=\s*\"?([^\"\s;]*)", re.IGNORECASE)
 # Charsets that Python and Dovecot's iconv know by the same names, with the same letters.
 _SHARED: Final = re.compile(
-    rb"|us-ascii|ascii|utf-?[78]|iso-8859-(?:[1-9]|1[013456])|windows-125\d|koi8-[ru]|iso-2022-jp|euc-jp",
+    rb"|us-ascii|ascii|utf-?[78]|iso-8859-(?:[1-9]|1[013456])|windows-125[0-46-7]|koi8-[ru]|iso-2022-jp|euc-jp",
     re.IGNORECASE,
 )
 
