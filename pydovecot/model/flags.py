@@ -1,5 +1,6 @@
 """Message flags: five system flags as bits, keywords by name. RFC 3501 2.3.2."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntFlag
 from typing import Final
@@ -26,6 +27,26 @@ FLAG_NAMES: Final[tuple[tuple[Flag, str], ...]] = (
     (Flag.DRAFT, "\\Draft"),
 )
 FLAG_BY_NAME: Final[dict[str, Flag]] = {name.lower(): flag for flag, name in FLAG_NAMES}
+
+
+class NamedKeywords(frozenset[str]):
+    """Keywords that remember the order in which a client named them: new ones are made in that order."""
+
+    order: tuple[str, ...]
+
+    def __new__(cls, names: Iterable[str]) -> "NamedKeywords":
+        first: dict[str, str] = {}  # of those that differ in case only
+        for name in names:
+            first.setdefault(name.lower(), name)
+        order = tuple(first.values())
+        made = super().__new__(cls, order)
+        made.order = order
+        return made
+
+
+def in_order(keywords: Collection[str]) -> Sequence[str]:
+    """Keywords as they are to be made; the same for the same ones when nobody named an order."""
+    return keywords.order if isinstance(keywords, NamedKeywords) else sorted(keywords)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydovecot.model.errors import Code, UserError
-from pydovecot.model.flags import FLAG_BY_NAME, FLAG_NAMES, NO_FLAGS, FlagSet
+from pydovecot.model.flags import FLAG_BY_NAME, FLAG_NAMES, NO_FLAGS, FlagSet, NamedKeywords
 from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
 from pydovecot.storage.api import View
 
@@ -16,7 +16,7 @@ _KEYWORD: Final = re.compile(rb'[^\x00-\x20(){%*"\\\]\x7f-\xff]+')  # RFC 3501 9
 def parse_flags(args: Sequence[Arg]) -> FlagSet:
     """Flags as STORE and APPEND take them."""
     system = NO_FLAGS
-    keywords: set[str] = set()
+    keywords: list[str] = []
     for arg in args:
         if not isinstance(arg, Atom):
             raise BadSyntax("Flags list contains non-atoms")
@@ -26,8 +26,8 @@ def parse_flags(args: Sequence[Arg]) -> FlagSet:
                 raise BadSyntax(f"Invalid system flag {arg.decode('latin-1').upper()}")
             system |= flag
         else:
-            keywords.add(_keyword(arg))
-    return FlagSet(system, frozenset(keywords))
+            keywords.append(_keyword(arg))
+    return FlagSet(system, NamedKeywords(keywords))
 
 
 def check_keywords(flags: FlagSet, longest: int) -> FlagSet:

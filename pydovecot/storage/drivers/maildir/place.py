@@ -18,6 +18,7 @@ from pydovecot.index.database import Database
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.index.schema import KEYWORD_SHIFT, MAX_KEYWORDS
 from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.model.flags import in_order
 from pydovecot.storage.api import ExpungedError, MailboxGoneError
 from pydovecot.storage.drivers.maildir import keywords, uidlist
 from pydovecot.storage.drivers.maildir.disk import DiskState, Times, own_change
@@ -167,7 +168,7 @@ class MaildirPlace:
     def _known_bits(self, names: Collection[str]) -> tuple[int, list[str]]:
         known = {name.lower(): bit for bit, name in enumerate(self.index.header().keyword_names()) if name}
         bits, missing = 0, []
-        for name in sorted(names) if len(names) > 1 else names:
+        for name in in_order(names):
             bit = known.get(name.lower())
             if bit is None:
                 missing.append(name)

@@ -15,6 +15,7 @@ from pydovecot.index.database import Database
 from pydovecot.index.mailbox import UID_MASK, MailboxIndex
 from pydovecot.index.schema import KEYWORD_SHIFT, MAX_KEYWORDS
 from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.model.flags import in_order
 from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.mbox import journal
 from pydovecot.storage.drivers.mbox.file import MboxFile, Stamp
@@ -178,7 +179,7 @@ def known_bits(known: list[str], names: Collection[str]) -> tuple[int, list[str]
     """Bits of those names that are known, and the others."""
     table = {name.lower(): bit for bit, name in enumerate(known) if name}
     bits, missing = 0, []
-    for name in sorted(names):
+    for name in in_order(names):
         bit = table.get(name.lower())
         if bit is None:
             missing.append(name)

@@ -2,10 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from pydovecot.model.flags import FLAG_NAMES, FlagSet, StoreOp
+from pydovecot.model.flags import FLAG_NAMES, FlagSet, StoreOp, in_order
 
 GUID_BYTES = 16
 EXPUNGED_KEEP = 100_000  # expunged messages that QRESYNC clients can ask for
@@ -43,11 +43,11 @@ class Mailbox:
     deleted: bool = False
     watchers: set[int] = field(default_factory=set)  # eventfds of the views that are open
 
-    def spelled(self, keywords: Iterable[str], *, create: bool = True) -> frozenset[str]:
+    def spelled(self, keywords: Collection[str], *, create: bool = True) -> frozenset[str]:
         """Keywords as the mailbox spells them: the first spelling stays, new ones are added to the list."""
         known = {name.lower(): name for name in self.keywords}
         out = set()
-        for name in sorted(keywords):
+        for name in in_order(keywords):
             if name.lower() not in known:
                 if not create:
                     continue
