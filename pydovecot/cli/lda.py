@@ -216,7 +216,8 @@ class _Run:
         settings = user.settings.get(DeliverySettings)
         final = self._arguments.final or self._arguments.original or user.username
         store = open_store(
-            StorageUser(user.username, user.home, SERVICE, dict(user.variables)), user.settings
+            StorageUser(user.username, user.home, SERVICE, dict(user.variables), self._event.error),
+            user.settings,
         )
         try:
             variables = {**user.variables, "to_envelope": final}

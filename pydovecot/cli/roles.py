@@ -2,6 +2,8 @@
 
 from typing import Final
 
+import pydovecot.plugins.imap_quota.plugin
+import pydovecot.plugins.quota.plugin  # noqa: F401 - hosts find them by name (storage.plugins)
 from pydovecot.runtime.spec import ServiceSpec
 from pydovecot.services.anvil.main import SPEC as ANVIL
 from pydovecot.services.auth.main import SPEC as AUTH

@@ -241,8 +241,14 @@ class Save(Protocol):
     `begin`, then `write` any number of times, then `finish`, for each message. `rollback` is always safe.
     """
 
-    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
-        """Start a message; `received` in seconds UTC, None: now."""
+    def begin(
+        self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
+        expected: int = 0, moved: bool = False,
+    ) -> None:  # fmt: skip
+        """Start a message; `received` in seconds UTC, None: now.
+
+        `expected`: how many octets will come, if that is known. `moved`: another mailbox loses it.
+        """
         ...
 
     def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
@@ -427,9 +433,13 @@ class MailboxGoneError(Exception):
 
 
 class Store(Protocol):
-    """All mail of one user. `autoexpunged`: messages that `close` removed, being too old or too many."""
+    """All mail of one user. `autoexpunged`: messages that `close` removed, being too old or too many.
+
+    `plugins`: what plugins keep with the store, by their names.
+    """
 
     autoexpunged: int
+    plugins: dict[str, object]
 
     @property
     def namespaces(self) -> Sequence[Namespace]: ...

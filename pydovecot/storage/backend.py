@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Protocol
 
 from pydovecot.storage.api import Save, Status, View
+from pydovecot.storage.hooks import BackendHook
 
 Parts = tuple[str, ...]
 INBOX: Parts = ("INBOX",)
@@ -39,6 +40,7 @@ class Backend(Protocol):
     driver: str
     separator: str  # the layout's own; the namespace may show another one
     has_nodes: bool  # names without a mailbox are things of their own, not only parents of others
+    hook: BackendHook | None  # asked and told about messages that come and go; set before anything is opened
 
     def check(self, parts: Parts, separator: str) -> None:
         """Raise UserError if `parts` cannot be the name of a mailbox here."""

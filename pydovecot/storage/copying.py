@@ -20,17 +20,19 @@ class Original:
     stored: bytes
 
 
-def copy_messages(originals: Iterable[Original], count: int, target: str, resolve: Resolver) -> CopyResult:
+def copy_messages(
+    originals: Iterable[Original], count: int, target: str, resolve: Resolver, *, moved: bool = False
+) -> CopyResult:
     """Save copies in another mailbox, all or none (RFC 3501 6.4.7).
 
-    Fewer than `count` originals: the others are gone, so none is copied.
+    Fewer than `count` originals: the others are gone, so none is copied. `moved`: they will go.
     """
     backend, parts = resolve(target)
     save = backend.save(parts)
     copied: list[Uid] = []
     try:
         for original in originals:
-            save.begin(original.flags, original.received, pop3_uidl=original.pop3_uidl)
+            save.begin(original.flags, original.received, pop3_uidl=original.pop3_uidl, moved=moved)
             save.write(original.stored)
             save.finish()
             copied.append(Uid(original.uid))

@@ -17,6 +17,7 @@ class MailSettings(Settings):
     """How and where mail is kept."""
 
     mail_location = strvar("", doc="Driver, path and keys: maildir:~/Maildir; empty: look what is there.")
+    mail_plugins = string("", doc="Plugins to load, separated by blanks: quota imap_quota.")
     # "optimized": fsync where an acknowledged message could be lost, not for flags that can be set again.
     mail_fsync = enum("optimized", "optimized:never:always", doc="When files are forced to the disk.")
     mail_save_crlf = boolean(False, doc="Store messages with CRLF line ends.")

@@ -30,11 +30,21 @@ class UserStore:
     def __init__(self, make_spaces: Callable[[Resolver], Namespaces]) -> None:
         self._spaces = make_spaces(self.resolve)
         self.autoexpunged = 0
+        self.plugins: dict[str, object] = {}  # what plugins have put here, by their names
+
+    @property
+    def entries(self) -> Sequence[NamespaceEntry]:
+        """The namespaces with their backends, for plugins."""
+        return self._spaces.entries
 
     @property
     def namespaces(self) -> Sequence[Namespace]:
         """As the NAMESPACE command shows them."""
         return [entry.public() for entry in self._spaces.entries]
+
+    def find(self, name: str) -> tuple[NamespaceEntry, Parts]:
+        """Namespace and parts of a name, whether such a mailbox exists or not."""
+        return self._checked(name)
 
     def resolve(self, name: str) -> tuple[Backend, Parts]:
         """Backend and parts of an existing mailbox; one with `auto` is made now."""
@@ -218,6 +228,17 @@ class UserStore:
         with self._deleted_meanwhile(entry, parts):
             self._existing(entry, parts)
             return entry.backend.save(parts)
+
+    def refusal(self, name: str) -> UserError | None:
+        """Why no message at all could be saved now, for who wants to know before there is one."""
+        entry, parts = self._checked(name)
+        if entry.backend.hook is None:
+            return None
+        try:
+            entry.backend.hook.mailbox(parts).arriving().expect(0)
+        except UserError as exc:
+            return exc
+        return None
 
     def close(self) -> None:
         """Log out: mailboxes with autoexpunge lose what is too old, then everything is closed."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.plugins.imap_quota import plugin as imap_quota
 from pydovecot.sasl.registry import MECHANISMS
 from pydovecot.services.imap.capability import CAPABILITIES
 from pydovecot.services.imap_login import client as imap_login
@@ -56,6 +57,7 @@ def imap_words() -> Iterator[str]:
     """All that IMAP clients may be told, whatever the settings; AUTH= has a test of its own."""
     yield from CAPABILITIES
     yield "LITERAL-"
+    yield imap_quota.CAPABILITY
     yield from imap_login.CAPABILITIES.split()
     for settings in ({}, {"ssl": "required", "disable_plaintext_auth": "yes"}, {"imap_literal_minus": "yes"}):
         client, host, _ = login_client("imap", settings, remote="127.0.0.2")

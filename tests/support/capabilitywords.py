@@ -24,6 +24,8 @@ from pydovecot.mime import asbase64, casemap, html, sortkeys, transfer
 from pydovecot.mime.subject import BaseSubject
 from pydovecot.mime.transfer import Encoding
 from pydovecot.model.errors import UserError
+from pydovecot.plugins.imap_quota import plugin as imap_quota
+from pydovecot.plugins.quota import quota
 from pydovecot.proto.imap import parser
 from pydovecot.proto.imap.syntax import BadSyntax
 from pydovecot.proto.pop3 import encode
@@ -277,6 +279,9 @@ AFTER_LOGIN: Final[tuple[Row, ...]] = (
     Row("OBJECTID", "imap/objectid.imap", without(search_keys.KEYS, b"THREADID")),
     Row("REPLACE", "imap/replace.imap", without(COMMANDS, b"REPLACE")),
     Row("REPLACE", "imap/replace.imap", without(COMMANDS, b"UID REPLACE")),
+    Row("QUOTA", "imap/quota.imap", without(imap_quota.COMMANDS, b"GETQUOTAROOT")),
+    Row("QUOTA", "imap/quota.imap", without(imap_quota.COMMANDS, b"SETQUOTA")),
+    Row("QUOTA", "imap/quota.imap", instead(quota._Room, "takes", lambda *_args: True)),
     Row("SPECIAL-USE", special_use_is_listed, wrapped(list, "attributes", _no_words(b"\\Trash"))),
     Row("SPECIAL-USE", special_use_is_listed, fewer(list, "_SELECT", b"SPECIAL-USE")),
 )  # fmt: skip

@@ -92,6 +92,21 @@ class MemoryConnection:
         self._end()
 
 
+def memory_settings(transcript: Transcript) -> tuple[dict[str, str], dict[str, str]]:
+    """Its settings, and those of plugin { }; of protocol { } sections only the transcript's own."""
+    texts, plugin = {"mail_location": "memory:"}, dict[str, str]()
+    section = ""
+    for line in transcript.settings:
+        name, equals, value = line.partition("=")
+        if equals:
+            target = plugin if section == "plugin" else texts
+            if section in ("", "plugin", f"protocol {transcript.protocol}"):
+                target[name.strip()] = value.strip()
+        else:
+            section = line.partition("{")[0].strip() if "{" in line else ""
+    return texts, plugin
+
+
 class MemoryHarness:
     """One transcript's mail in memory, for one way of cutting."""
 
@@ -99,11 +114,9 @@ class MemoryHarness:
 
     def __init__(self, transcript: Transcript, cut: Cut) -> None:
         self._transcript, self._cut = transcript, cut
-        texts = {"mail_location": "memory:"}
-        for line in transcript.settings:
-            name, _, value = line.partition("=")
-            texts[name.strip()] = value.strip()
-        self.view = MemoryView(texts, NamespaceSettings(section_name="inbox", inbox=True, separator="."))
+        texts, plugin = memory_settings(transcript)
+        space = NamespaceSettings(section_name="inbox", inbox=True, separator=".")
+        self.view = MemoryView(texts, space, plugin=plugin)
         self.user = f"memory{next(_serial)}"
         self.storage_user = StorageUser(self.user, "/nonexistent", transcript.protocol)
         self.sink = ListSink()

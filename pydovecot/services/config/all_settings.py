@@ -17,6 +17,7 @@ from pydovecot.services.imap import settings as imap
 from pydovecot.services.lmtp import settings as lmtp
 from pydovecot.services.pop3 import settings as pop3
 from pydovecot.settings.declare import Settings
+from pydovecot.storage import plugins
 from pydovecot.storage import settings as storage
 from pydovecot.storage.drivers.maildir import settings as maildir
 
@@ -25,7 +26,7 @@ OWNERS: Final[tuple[ModuleType, ...]] = (
 )  # fmt: skip
 
 # Plugins that mail_plugins may name.
-PLUGINS: Final[frozenset[str]] = frozenset()
+PLUGINS: Final[frozenset[str]] = frozenset(plugins.MODULES)
 
 # Drivers that mail_location and a namespace's location may begin with: those of storage.drivers.registry.
 STORAGE_DRIVERS: Final = frozenset({"maildir", "memory"})
@@ -45,7 +46,7 @@ def classes() -> Iterator[type[Settings]]:
 @cache
 def implemented() -> dict[str, frozenset[str]]:
     """Names of settings with an effect: "" has the global ones, "passdb" those of its sections."""
-    found: dict[str, set[str]] = {"": {"mail_plugins"}}
+    found: dict[str, set[str]] = {}
     for cls in classes():
         found.setdefault(cls.section, set()).update(cls.declared)
     names = {section: frozenset(members) for section, members in found.items()}

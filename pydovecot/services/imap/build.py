@@ -12,6 +12,7 @@ from pydovecot.services.imap.capability import capabilities
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.settings.view import SettingsView
+from pydovecot.storage import plugins
 from pydovecot.storage.api import Special, Store
 from pydovecot.storage.attachments import Detection
 from pydovecot.storage.settings import MailSettings, NamespaceSettings
@@ -33,7 +34,7 @@ def make_session(store: Store, view: SettingsView, event: Event, username: str) 
     settings = view.get(ImapSettings)
     login = view.get(ImapLoginSettings)
     special = _special_use(view)
-    return Session(
+    session = Session(
         store=store,
         settings=settings,
         event=event,
@@ -48,6 +49,18 @@ def make_session(store: Store, view: SettingsView, event: Event, username: str) 
         special_use=special,
         trash=frozenset(name for name, uses in special.items() if Special.TRASH.value in uses),
     )
+    for plugin in plugins.configured(view.get(MailSettings).mail_plugins):
+        extend = getattr(plugin, "extend_imap", None)
+        if extend is not None:
+            extend(session, view)
+    return session
+
+
+def add_capability(session: Session, view: SettingsView, word: str) -> None:
+    """A plugin's word; imap_capability without a `+` is the administrator's last word."""
+    configured = view.get(ImapLoginSettings).imap_capability
+    if not configured or configured.startswith("+"):
+        session.capabilities += b" " + word.encode()
 
 
 def _special_use(view: SettingsView) -> dict[str, tuple[str, ...]]:

@@ -5,7 +5,7 @@ slow reader stops the running command, nothing else. `wakeup` and `tick` say tha
 and that time has passed. serve.py drives it with descriptors, tests with lists.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Final
@@ -44,10 +44,12 @@ class ImapConnection:
         self.bytes_out = 0
         self.running = ""  # the command that runs
         self.idling = False  # IDLE runs: the mailbox is to be watched
+        more = session.more_commands
+        self._verbs: Mapping[bytes, Verb] = {**COMMANDS, **more} if more else COMMANDS
         self._parser = Parser(
             session.settings.imap_max_line_length,
             streaming=STREAMING,
-            known=COMMANDS.keys(),
+            known=self._verbs.keys(),
             literal_minus=session.literal_minus,
         )
         self._woken = False
@@ -176,7 +178,7 @@ class ImapConnection:
         self._bytes_before = (self.bytes_in, self.bytes_out)
         self.session.modseqs.last = None
         self.running = command.name.decode("latin-1")
-        verb = COMMANDS.get(command.name)
+        verb = self._verbs.get(command.name)
         if verb is None:
             answer = bad(f"Error in IMAP command {self.running}: Unknown command")
         elif verb.selected and self.session.view is None:

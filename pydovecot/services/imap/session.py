@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pydovecot.event.event import Event
 from pydovecot.model.seqset import EMPTY, SAVED, SeqSet
@@ -11,6 +12,9 @@ from pydovecot.services.imap import mailboxes
 from pydovecot.services.imap.settings import ImapSettings
 from pydovecot.storage.api import Changes, Store, View
 from pydovecot.storage.attachments import Detection
+
+if TYPE_CHECKING:
+    from pydovecot.services.imap.dispatch import Verb
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ class Session:
     id_reply: bytes = b'("name" "Dovecot")'
     id_log: Sequence[str] = ()
     special_use: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of mailboxes in dovecot.conf
+    more_commands: Mapping[bytes, "Verb"] = field(default_factory=dict)  # of plugins: rows as dispatch's
     trash: frozenset[str] = frozenset()  # mailboxes with \Trash, for the statistics
     world: World = field(default_factory=World)
     view: View | None = None

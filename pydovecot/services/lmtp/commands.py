@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final
 from pydovecot.proto.smtp import path as paths
 from pydovecot.proto.smtp.path import BadPath
 from pydovecot.services.lmtp import replies, xclient
-from pydovecot.services.lmtp.transaction import Incoming, LookupFailed, NoSuchUser, Recipient, Transaction
+from pydovecot.services.lmtp.transaction import (
+    Incoming,
+    LookupFailed,
+    NoSuchUser,
+    NotTaken,
+    Recipient,
+    Transaction,
+)
 
 if TYPE_CHECKING:
     from pydovecot.services.lmtp.connection import LmtpConnection
@@ -120,6 +127,8 @@ def _add_recipient(
         account, detail = connection.backend.find(connection.client, address, session, forward)
     except NoSuchUser as exc:
         return replies.reply(550, "5.1.1", f"<{shown}> User doesn't exist: {exc}")
+    except NotTaken as exc:
+        return exc.answer
     except LookupFailed:
         return replies.reply(451, "4.3.0", f"<{shown}> Temporary user lookup failure")
     transaction.recipients.append(Recipient(address, session, account, detail, original))

@@ -15,13 +15,20 @@ from pydovecot.delivery.spool import Spool
 from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
-from pydovecot.login.mail_user import INTERNAL_ERROR, user_log_prefix
+from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.replies import reply
 from pydovecot.services.lmtp.settings import LmtpSettings
 from pydovecot.services.lmtp.stores import Stores
-from pydovecot.services.lmtp.transaction import Client, LookupFailed, NoSuchUser, Recipient, Transaction
+from pydovecot.services.lmtp.transaction import (
+    Client,
+    LookupFailed,
+    NoSuchUser,
+    NotTaken,
+    Recipient,
+    Transaction,
+)
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import SavedContent
 from pydovecot.storage.settings import MailSettings
@@ -73,7 +80,7 @@ class LocalDelivery:
         self._delivery = view.get(DeliverySettings)
 
     def find(self, client: Client, recipient: Path, session: str, forward: str) -> tuple[object, str]:
-        """Ask userdb. Raises NoSuchUser, LookupFailed."""
+        """Ask userdb. Raises NoSuchUser, LookupFailed, NotTaken."""
         local = recipient.local.decode("utf-8", "surrogateescape")
         domain = recipient.domain.decode("utf-8", "surrogateescape")
         name, box = detail.split(local, domain, self._delivery.recipient_delimiter)
@@ -90,7 +97,25 @@ class LocalDelivery:
             raise LookupFailed from exc
         if found is None:
             raise NoSuchUser(name)
-        return Account(found.user, found.fields), box
+        account = Account(found.user, found.fields)
+        if self._settings.lmtp_rcpt_check_quota:
+            self._check_room(client, Recipient(recipient, session, account), account)
+        return account, box
+
+    def _check_room(self, client: Client, recipient: Recipient, account: Account) -> None:
+        """Raises NotTaken. What cannot be found out is no reason to refuse: the delivery will tell."""
+        try:
+            user = self._user(client, recipient, account)
+            with self._stores.use(user, (account.user, *account.fields.items())) as store:
+                refused = store.refusal(INBOX)
+        except InternalError as exc:
+            self._event.error(f"Failed to initialize user {account.user}: {exc}")
+            text = str(exc) if self._settings.lmtp_verbose_replies else "Temporary internal error"
+            raise NotTaken(reply(451, "4.3.0", f"<{recipient.address}> {text}")) from exc
+        finally:
+            self._set_log_prefix("")
+        if refused is not None:
+            raise NotTaken(self._failed(recipient, DeliveryFailed(refused, refused.text)))
 
     def close(self) -> None:
         """The client is gone."""
@@ -153,10 +178,7 @@ class LocalDelivery:
         mail: Mail,
         shared: SavedContent | None,
     ) -> SavedContent | None:
-        facts = {"session": recipient.session, "rip": client.remote_ip, "lip": client.local_ip}
-        facts |= {"auth_user": client.login or account.user}
-        user = mail_user.resolve(self._view, account.user, SERVICE, account.fields, facts)
-        self._set_log_prefix(user_log_prefix(user))
+        user = self._user(client, recipient, account)
         event = self._event.child(user=user.username, session=recipient.session)
         mailbox = recipient.detail if self._settings.lmtp_save_to_detail_mailbox else ""
         with self._stores.use(user, (account.user, *account.fields.items())) as store:
@@ -168,6 +190,14 @@ class LocalDelivery:
                 {**user.variables, "to_envelope": recipient.address},
             )
             return delivery.deliver(mail, mailbox or INBOX, shared=shared)
+
+    def _user(self, client: Client, recipient: Recipient, account: Account) -> MailUser:
+        """Raises InternalError. Log lines name the user from now on."""
+        facts = {"session": recipient.session, "rip": client.remote_ip, "lip": client.local_ip}
+        facts |= {"auth_user": client.login or account.user}
+        user = mail_user.resolve(self._view, account.user, SERVICE, account.fields, facts)
+        self._set_log_prefix(user_log_prefix(user))
+        return user
 
     def _failed(self, recipient: Recipient, failure: DeliveryFailed) -> bytes:
         text = f"<{recipient.address}> {failure.text}"

@@ -13,5 +13,6 @@ class LmtpSettings(Settings):
     lmtp_hdr_delivery_address = enum(
         "final", "final:none:original", doc="Which address Delivered-To has.", since="2.2.30"
     )
+    lmtp_rcpt_check_quota = boolean("no", doc="Refuse recipients whose mailbox is full before the data.")
     lmtp_verbose_replies = boolean("no", doc="Tell the MTA the reason of internal errors.", since="2.3.19")
     lmtp_client_workarounds = strlist("", doc="whitespace-before-path, mailbox-for-path.", since="2.3.9")

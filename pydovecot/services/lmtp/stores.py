@@ -50,7 +50,9 @@ class Stores:
             self._close(next(iter(self._open)))
 
     def _make(self, user: MailUser) -> UserStore:
-        described = StorageUser(user.username, user.home, self._service, dict(user.variables))
+        described = StorageUser(
+            user.username, user.home, self._service, dict(user.variables), self._event.error
+        )
         return open_store(described, user.settings)
 
     def _close(self, key: Key) -> None:

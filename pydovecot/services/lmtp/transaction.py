@@ -78,6 +78,14 @@ class NoSuchUser(Exception):
     """550; the text is the user name that was looked for."""
 
 
+class NotTaken(Exception):
+    """The recipient's mailbox takes no mail now; the text is the reply."""
+
+    def __init__(self, answer: bytes) -> None:
+        super().__init__(answer.decode("utf-8", "replace"))
+        self.answer = answer
+
+
 class LookupFailed(Exception):
     """451: the user databases cannot be asked now; logged already."""
 
@@ -86,7 +94,7 @@ class Backend(Protocol):
     """Users and their mail, behind the protocol."""
 
     def find(self, client: Client, recipient: Path, session: str, forward: str) -> tuple[object, str]:
-        """Account and detail of an address. Raises NoSuchUser, LookupFailed."""
+        """Account and detail of an address. Raises NoSuchUser, LookupFailed, NotTaken."""
         ...
 
     def spool(self) -> Spool:

@@ -6,6 +6,7 @@ from typing import Final
 from pydovecot.model.errors import InternalError
 from pydovecot.settings.expand import expand
 from pydovecot.settings.view import SettingsView
+from pydovecot.storage import plugins
 from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import Backend, Resolver
 from pydovecot.storage.drivers.maildir.backend import MaildirBackend
@@ -40,7 +41,12 @@ DRIVERS: Final[dict[str, Opener]] = {
 
 def open_store(user: StorageUser, settings: SettingsView) -> UserStore:
     """All mail of a user. InternalError (text for the log, in Dovecot's words) when it cannot be opened."""
-    return UserStore(lambda resolve: _namespaces(user, settings, resolve))
+    store = UserStore(lambda resolve: _namespaces(user, settings, resolve))
+    for plugin in plugins.configured(settings.get(MailSettings).mail_plugins):
+        attach = getattr(plugin, "attach_store", None)
+        if attach is not None:
+            attach(store, user, settings)
+    return store
 
 
 def _namespaces(user: StorageUser, settings: SettingsView, resolve: Resolver) -> Namespaces:

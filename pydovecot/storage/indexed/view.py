@@ -421,7 +421,7 @@ class IndexedView:
             result = self._folder.copy(uids, folder_of(parts), move=move)
             if result is not None:
                 return result
-        result = copy_messages(self._originals(uids), len(uids), target, self._resolve)
+        result = copy_messages(self._originals(uids), len(uids), target, self._resolve, moved=move)
         if move:
             self._folder.expunge(result.source, only_deleted=False)
         return result

@@ -82,7 +82,8 @@ def run(session: Session, args: Piece) -> Conversation:
             head = read_head(Cursor(head_args))
             if literal.size == 0:
                 return no("Can't save a zero byte message")
-            save.begin(check_keywords(head.flags, session.max_keyword_length), head.received)
+            flags = check_keywords(head.flags, session.max_keyword_length)
+            save.begin(flags, head.received, expected=literal.size)
             yield from take_message(save, literal)
             save.finish()
             text, literal = yield Need.PIECE

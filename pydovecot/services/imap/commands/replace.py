@@ -53,7 +53,7 @@ def _replace(session: Session, args: Piece, *, uid: bool) -> Conversation:
     target = session.mailbox_name(name)
     save = session.store.save(target)
     try:
-        save.begin(head.flags, head.received)
+        save.begin(head.flags, head.received, expected=literal.size)
         yield from take_message(save, literal)
         save.finish()
         text, literal_after = yield Need.PIECE

@@ -17,7 +17,7 @@ from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
 from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
-from pydovecot.storage.drivers.maildir import quota
+from pydovecot.storage.drivers.maildir import changing, quota
 from pydovecot.storage.drivers.maildir.disk import NEVER_NS, NFS_TICK_NS, OWN_NS, TICK_NS
 from pydovecot.storage.drivers.maildir.filename import Generator
 from pydovecot.storage.drivers.maildir.folder import MaildirFolder
@@ -25,6 +25,7 @@ from pydovecot.storage.drivers.maildir.layout import FsLayout, Layout, MaildirPl
 from pydovecot.storage.drivers.maildir.permissions import Permissions
 from pydovecot.storage.drivers.maildir.saving import MaildirSave
 from pydovecot.storage.drivers.maildir.settings import MaildirSettings
+from pydovecot.storage.hooks import BackendHook
 from pydovecot.storage.indexed.view import IndexedView
 from pydovecot.storage.indexed.watch import ring
 from pydovecot.storage.list.subscriptions import Subscriptions
@@ -60,6 +61,7 @@ class MaildirBackend:
         self._detection = Detection.configured(mail.mail_attachment_detection_options)
         self._resolve, self._location = resolve, location
         self._database: Database | None = None
+        self.hook: BackendHook | None = None
         self._folders: dict[Parts, MaildirFolder] = {}
         self._subscriptions = Subscriptions(
             f"{self.control_root}/{location.key('SUBSCRIPTIONS') or 'subscriptions'}",
@@ -109,11 +111,20 @@ class MaildirBackend:
         """Directories and what the index knows."""
         existed = self.layout.existence(parts)
         name = shown(self.layout.relative(parts))
+        lost = self._content(parts) if self.hook is not None and existed is Existence.MAILBOX else None
         self.layout.delete(parts)
+        if self.hook is not None and lost is not None and lost[0]:
+            self.hook.mailbox(parts).left(*lost)
         self._folders.pop(parts, None)
         if existed is Existence.MAILBOX:
             with self.database.write():
                 MailboxIndex(self.database, name).drop()
+
+    def _content(self, parts: Parts) -> tuple[int, int, int]:
+        """Messages, their octets as stored and in the CRLF form."""
+        folder = self.folder(parts)
+        folder.sync(take_new=False)
+        return changing.sizes(folder, folder.index.load()[1])
 
     def rename(self, old: Parts, new: Parts) -> None:
         """Directories and rows of the index."""
@@ -151,6 +162,7 @@ class MaildirBackend:
                 shown(self.layout.relative(parts)),
                 self.layout.path(parts),
                 self.layout.control_path(parts),
+                self.hook.mailbox(parts) if self.hook is not None else None,
             )
         return found
 
@@ -240,8 +252,8 @@ class MaildirBackend:
         return self._subscriptions.set(name, subscribed)
 
     def count_quota(self, octets: int, messages: int) -> None:
-        """maildirsize."""
-        if messages:
+        """maildirsize, unless a plugin keeps it."""
+        if messages and self.hook is None:
             quota.count(self.layout.root, octets, messages)
 
     def close(self) -> None:

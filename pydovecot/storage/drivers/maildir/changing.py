@@ -3,10 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from pydovecot.base.rawname import raw
 from pydovecot.index.mailbox import DELETED, UID_MASK
+from pydovecot.storage.api import ExpungedError
+from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.maildir import filename, numbering, uidlist
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.indexed.folder import StateChange, StoreOutcome
@@ -125,16 +128,59 @@ def _late(
     return gone
 
 
+def sizes_of_one(place: MaildirPlace, row: Row) -> tuple[int, int]:
+    """Octets of one message as stored and in the CRLF form: by the index, its name or its bytes."""
+    uid, _, _, name = row
+    told = filename.sizes_of(name)
+    known = place.host.database.row("SELECT psize, size FROM msg WHERE id = ?", (place.index.key(uid),))
+    stored, crlf = known if known is not None else (None, None)
+    stored, crlf = stored or told[0], crlf or told[1]
+    if stored is None or crlf is None:
+        try:
+            data = place.with_file(name, _read)
+        except ExpungedError:
+            return 0, 0
+        return len(data), crlf_size(data)
+    return stored, crlf
+
+
+def sizes(place: MaildirPlace, uids: Sequence[int]) -> tuple[int, int, int]:
+    """How many of these messages there are, and their octets."""
+    found = [sizes_of_one(place, row) for row in rows_of(place, uids)]
+    return len(found), sum(size[0] for size in found), sum(size[1] for size in found)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def expunge(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> None:
     """Remove messages; those that are gone already are gone from the index, too."""
-    count, octets = remove(place, uids, only_deleted=only_deleted)
-    if count:
-        place.host.count_quota(-octets, -count)
+    gone = remove(place, uids, only_deleted=only_deleted)
+    if gone.messages:
+        tell(place, gone)
         numbering.compress(place)
 
 
-def remove(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> tuple[int, int]:
-    """The same without what needs the uidlist's lock: how many messages and octets there are less."""
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What there is less. `crlf_octets`: only where a hook wants to know."""
+
+    messages: int = 0
+    octets: int = 0
+    crlf_octets: int = 0
+
+
+def tell(place: MaildirPlace, gone: Removed) -> None:
+    """To whoever counts; no lock may be held."""
+    place.host.count_quota(-gone.octets, -gone.messages)
+    if place.hook is not None and gone.messages:
+        place.hook.left(gone.messages, gone.octets, gone.crlf_octets)
+
+
+def remove(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> Removed:
+    """The same without what needs the uidlist's lock."""
     index = place.index
     with place.host.database.write():
         index.begin()
@@ -142,18 +188,20 @@ def remove(place: MaildirPlace, uids: Sequence[int], *, only_deleted: bool) -> t
         if only_deleted:
             rows = [row for row in rows if row[2] & DELETED]
         if not rows:
-            return 0, 0
+            return Removed()
         removed: list[int] = []
-        octets = 0
+        octets = crlf_octets = 0
         with place.own_changes() as state:
-            for uid, _, _, name in rows:
+            for row in rows:
+                uid, _, _, name = row
+                size = sizes_of_one(place, row) if place.hook is not None else filename.sizes_of(name)
                 if not _unlink(place, name, only_deleted):
                     continue
                 removed.append(uid)
-                octets += filename.sizes_of(name)[0] or 0
+                octets, crlf_octets = octets + (size[0] or 0), crlf_octets + (size[1] or 0)
                 state.in_new -= name.startswith(NEW)
         index.expunge(removed)
-    return len(removed), octets
+    return Removed(len(removed), octets, crlf_octets)
 
 
 def _unlink(place: MaildirPlace, name: str, only_deleted: bool) -> bool:

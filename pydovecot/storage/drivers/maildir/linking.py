@@ -14,9 +14,10 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import CopyResult, ExpungedError, MailboxGoneError
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
-from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of
+from pydovecot.storage.drivers.maildir.changing import Row, expunge, rows_of, sizes_of_one
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.drivers.maildir.uidlist import Entry, format_lines
+from pydovecot.storage.hooks import Left
 
 _CACHED = "received, saved, size, psize, uidl"
 
@@ -34,12 +35,42 @@ class _Made:
 def copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move: bool) -> CopyResult:
     """All or none. `target` may be the same mailbox."""
     try:
-        return _copy(place, uids, target, move=move)
+        if target.hook is not None or place.hook is not None:
+            return _asked(place, uids, target, move=move)
+        result = _copy(place, uids, target, move=move)
+        if move and not _renames(place, target):
+            expunge(place, result.source, only_deleted=False)
+        return result
     except (MailboxGoneError, FileNotFoundError) as exc:
         if target is place or not os.path.isdir(place.path + "/cur"):
             raise
         # Another session has deleted the target; the selected mailbox is as it was.
         raise UserError(Code.NONEXISTENT, "Mailbox was deleted") from exc
+
+
+def _asked(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move: bool) -> CopyResult:
+    """Ask before any lock is taken, and tell when all are free again."""
+    arrival = target.hook.arriving() if target.hook is not None else None
+    sizes = [sizes_of_one(place, row) for row in rows_of(place, uids)]
+    if arrival is not None:
+        for octets, crlf_octets in sizes:
+            arrival.add(octets, crlf_octets, moved=move)
+    result = _copy(place, uids, target, move=move)
+    if result.gone:
+        return result
+    left: Left | None = None
+    if move and place.hook is not None and _renames(place, target):
+        left = Left(place.hook, len(sizes), sum(size[0] for size in sizes), sum(size[1] for size in sizes))
+    if arrival is not None:
+        arrival.done(left)
+    if move and not _renames(place, target):
+        expunge(place, result.source, only_deleted=False)
+    return result
+
+
+def _renames(place: MaildirPlace, target: MaildirPlace) -> bool:
+    """A move inside one index renames; between two it links, because the two commits cannot be one."""
+    return place.host.database is target.host.database and place is not target
 
 
 def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, move: bool) -> CopyResult:
@@ -54,8 +85,7 @@ def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, mov
         if len(rows) < len(uids):
             return CopyResult(header.uidvalidity, (), (), gone=True)
         facts = _facts(place, rows)
-        # A move inside one index renames; between two it links, because the two commits cannot be one.
-        rename = move and same_index and place is not target
+        rename = move and _renames(place, target)
         made: list[_Made] = []
         before = target.times()
         try:
@@ -87,8 +117,6 @@ def _copy(place: MaildirPlace, uids: Sequence[int], target: MaildirPlace, *, mov
     octets = sum(one.mail[6] or 0 for one in made)
     if not rename:
         target.host.count_quota(octets, len(made))
-        if move:
-            expunge(place, [one.uid for one in made], only_deleted=False)
     return CopyResult(
         header.uidvalidity,
         [Uid(one.uid) for one in made],

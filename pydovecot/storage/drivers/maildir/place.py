@@ -24,6 +24,7 @@ from pydovecot.storage.drivers.maildir import keywords, uidlist
 from pydovecot.storage.drivers.maildir.disk import DiskState, Times, own_change
 from pydovecot.storage.drivers.maildir.filename import Generator, base_of
 from pydovecot.storage.drivers.maildir.permissions import Permissions
+from pydovecot.storage.hooks import MailboxHook
 
 NEW: Final = "new/"  # in front of the name of a message that is still in new/
 
@@ -51,8 +52,10 @@ class Host(Protocol):
 class MaildirPlace:
     """Paths, locks and what was last seen; sync, changing, linking and saving work on it."""
 
-    def __init__(self, host: Host, name: str, path: str, control: str) -> None:
-        self.host, self.path, self.control = host, path, control
+    def __init__(
+        self, host: Host, name: str, path: str, control: str, hook: MailboxHook | None = None
+    ) -> None:
+        self.host, self.path, self.control, self.hook = host, path, control, hook
         self.uidlist_path = f"{control}/{uidlist.FILE_NAME}"
         self.keywords_path = f"{control}/{keywords.FILE_NAME}"
         self.index = MailboxIndex(host.database, name)

@@ -11,6 +11,7 @@ from pydovecot.storage.api import ExpungedError, Save, SaveResult
 from pydovecot.storage.drivers.maildir import changing, numbering
 from pydovecot.storage.drivers.maildir.place import MaildirPlace
 from pydovecot.storage.drivers.maildir.saving import MaildirSave
+from pydovecot.storage.hooks import Left
 
 
 class _Old:
@@ -18,7 +19,7 @@ class _Old:
 
     def __init__(self, place: MaildirPlace, uid: int) -> None:
         self._place, self._uid = place, uid
-        self.octets = self.count = 0
+        self.gone = changing.Removed()
 
     def check(self) -> None:
         """In the index, and as a file under any name."""
@@ -32,7 +33,12 @@ class _Old:
 
     def remove(self) -> None:
         """Unlink."""
-        self.count, self.octets = changing.remove(self._place, [self._uid], only_deleted=False)
+        self.gone = changing.remove(self._place, [self._uid], only_deleted=False)
+
+    def left(self) -> Left | None:
+        """What the mailbox has less."""
+        gone, hook = self.gone, self._place.hook
+        return Left(hook, gone.messages, gone.octets, gone.crlf_octets) if hook is not None else None
 
 
 def _exists(path: str) -> bytes:
@@ -45,10 +51,11 @@ def replace(place: MaildirPlace, uid: int, save: Save) -> SaveResult:
     old = _Old(place, uid)
     if isinstance(save, MaildirSave) and save.place.host.database is place.host.database:
         result = save.commit(old)
+        place.host.count_quota(-old.gone.octets, -old.gone.messages)
     else:  # two commits cannot be one
         old.check()
         result = save.commit()
         old.remove()
-    place.host.count_quota(-old.octets, -old.count)
+        changing.tell(place, old.gone)
     numbering.compress(place)
     return result

@@ -18,6 +18,7 @@ from pydovecot.storage.attachments import KEYWORDS, Detection
 from pydovecot.storage.drivers.maildir import filename, numbering, sync
 from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
 from pydovecot.storage.drivers.maildir.uidlist import Entry, can_hold, format_extra, format_lines
+from pydovecot.storage.hooks import Left
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class _Pending:
     last: bytes = b""  # a CR at the end of the last chunk, held back
     after_cr: bool = False  # the last byte written is a CR
     keywords: frozenset[str] = frozenset()
+    moved: bool = False
 
 
 class Replaced(Protocol):
@@ -46,6 +48,10 @@ class Replaced(Protocol):
 
     def remove(self) -> None:
         """Its successor is on the disk."""
+        ...
+
+    def left(self) -> Left | None:
+        """What a hook is told of it, with its successor."""
         ...
 
 
@@ -64,11 +70,17 @@ class MaildirSave:
 
     def __init__(self, place: MaildirPlace, *, crlf: bool, detection: Detection | None = None) -> None:
         self._place, self._crlf, self._detection = place, crlf, detection
+        self._arrival = place.hook.arriving() if place.hook is not None else None
         self._pending: list[_Pending] = []
         self._current: _Pending | None = None
 
-    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
+    def begin(
+        self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
+        expected: int = 0, moved: bool = False,
+    ) -> None:  # fmt: skip
         """Open a file in tmp/."""
+        if self._arrival is not None and expected:
+            self._arrival.expect(expected)
         place = self._place
         bits = int(flags.system)
         base = place.host.names.next()
@@ -88,7 +100,7 @@ class MaildirSave:
         if can_hold(pop3_uidl):
             extra["P"] = pop3_uidl
         self._current = _Pending(base, path, bits, received, extra, open(fd, "wb", buffering=1 << 16))  # noqa: SIM115
-        self._current.keywords = flags.keywords
+        self._current.keywords, self._current.moved = flags.keywords, moved
 
     def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
         """A hard link in tmp/, where both are in one file system and belong to one user."""
@@ -139,9 +151,11 @@ class MaildirSave:
         """The file is whole and on the disk; it has its final name except for the directory."""
         current = self._current
         assert current is not None
+        if current.last:
+            self._put(current, current.last)
+        if self._arrival is not None:
+            self._arrival.add(current.size, current.crlf_size, moved=current.moved)
         if current.out is not None:
-            if current.last:
-                self._put(current, current.last)
             self._finish_file(current.out, current.received)
         try:
             if current.received is None:
@@ -234,6 +248,8 @@ class MaildirSave:
             if replaced is not None:
                 replaced.remove()
         place.host.count_quota(sum(one.size for one in self._pending), len(mails))
+        if self._arrival is not None:
+            self._arrival.done(replaced.left() if replaced is not None else None)
         contents = [
             SavedContent(_File(place.file_of(mail[2]), one.size, one.crlf_size, self._crlf))
             for one, mail in zip(self._pending, mails, strict=True)

@@ -15,6 +15,7 @@ from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.memory.mailbox import GUID_BYTES, Mailbox
 from pydovecot.storage.drivers.memory.save import MemorySave
 from pydovecot.storage.drivers.memory.view import MemoryView
+from pydovecot.storage.hooks import BackendHook, MailboxHook
 from pydovecot.storage.list import names
 
 
@@ -41,6 +42,7 @@ class MemoryBackend:
     driver = "memory"
     separator = "."
     has_nodes = False
+    hook: BackendHook | None = None
 
     def __init__(
         self, room: str, resolve: Resolver, *, inbox: bool, detection: Detection | None = None
@@ -100,7 +102,10 @@ class MemoryBackend:
     def open(self, parts: Parts, shown: str, *, readonly: bool, keep_recent: bool) -> MemoryView:
         """Select."""
         mailbox = self._mailbox(parts)
-        return MemoryView(mailbox, shown, self._resolve, readonly=readonly, keep_recent=keep_recent)
+        hook = self._hook(parts)
+        return MemoryView(
+            mailbox, shown, self._resolve, readonly=readonly, keep_recent=keep_recent, hook=hook
+        )
 
     def status(self, parts: Parts, *, size: bool) -> Status:
         """Count."""
@@ -120,7 +125,10 @@ class MemoryBackend:
 
     def save(self, parts: Parts) -> MemorySave:
         """Start to save."""
-        return MemorySave(self._mailbox(parts), self._detection)
+        return MemorySave(self._mailbox(parts), self._detection, self._hook(parts))
+
+    def _hook(self, parts: Parts) -> MailboxHook | None:
+        return self.hook.mailbox(parts) if self.hook is not None else None
 
     def subscriptions(self) -> Sequence[str]:
         """Names in the order of subscribing."""

@@ -6,8 +6,9 @@ from pydovecot.model.flags import FlagSet
 from pydovecot.model.numbers import Uid
 from pydovecot.storage.api import SavedContent, SaveResult
 from pydovecot.storage.attachments import KEYWORDS, Detection
-from pydovecot.storage.content import to_lf
+from pydovecot.storage.content import crlf_size, to_lf
 from pydovecot.storage.drivers.memory.mailbox import Mailbox
+from pydovecot.storage.hooks import MailboxHook
 
 
 @dataclass(slots=True)
@@ -17,19 +18,28 @@ class _Pending:
     guid: str
     pop3_uidl: str
     chunks: list[bytes]
+    moved: bool = False
 
 
 class MemorySave:
     """See storage.api.Save."""
 
-    def __init__(self, mailbox: Mailbox, detection: Detection | None = None) -> None:
+    def __init__(
+        self, mailbox: Mailbox, detection: Detection | None = None, hook: MailboxHook | None = None
+    ) -> None:
         self._mailbox, self._detection = mailbox, detection
+        self._arrival = hook.arriving() if hook is not None else None
         self._pending: list[_Pending] = []
         self._current: _Pending | None = None
 
-    def begin(self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "") -> None:
+    def begin(
+        self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
+        expected: int = 0, moved: bool = False,
+    ) -> None:  # fmt: skip
         """Start a message."""
-        self._current = _Pending(flags, received, guid, pop3_uidl, [])
+        if self._arrival is not None and expected:
+            self._arrival.expect(expected)
+        self._current = _Pending(flags, received, guid, pop3_uidl, [], moved)
 
     def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
         """The bytes of a message in memory are shared by all its copies."""
@@ -48,6 +58,9 @@ class MemorySave:
         """The message is whole."""
         current = self._current
         assert current is not None
+        if self._arrival is not None:
+            text = to_lf(b"".join(current.chunks))
+            self._arrival.add(len(text), crlf_size(text), moved=current.moved)
         if self._detection is not None and self._detection.wanted(current.flags.keywords):
             for name in KEYWORDS:
                 self._mailbox.spelled((name,))
@@ -67,6 +80,8 @@ class MemorySave:
         ]
         self.rollback()
         mailbox.wake()
+        if self._arrival is not None:
+            self._arrival.done()
         return SaveResult(mailbox.uidvalidity, uids, [SavedContent(text) for text in texts])
 
     def rollback(self) -> None:

@@ -26,6 +26,7 @@ from pydovecot.storage.backend import Resolver
 from pydovecot.storage.content import Content, common_fields, crlf_size, preview
 from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
+from pydovecot.storage.hooks import MailboxHook
 from pydovecot.storage.ordering.shelf import NoShelf
 from pydovecot.storage.ordering.sorting import in_order
 from pydovecot.storage.ordering.threading import thread_list
@@ -38,9 +39,16 @@ class MemoryView:
     """See storage.api.View. `_told` is what this client was told of each message, by UID."""
 
     def __init__(
-        self, mailbox: Mailbox, name: str, resolve: Resolver, *, readonly: bool, keep_recent: bool
+        self,
+        mailbox: Mailbox,
+        name: str,
+        resolve: Resolver,
+        *,
+        readonly: bool,
+        keep_recent: bool,
+        hook: MailboxHook | None = None,
     ) -> None:
-        self._mailbox, self._resolve = mailbox, resolve
+        self._mailbox, self._resolve, self._hook = mailbox, resolve, hook
         self.name, self.readonly = name, readonly
         self._keep_recent = keep_recent or readonly
         self._uids: array[int] = array("L", mailbox.mails)
@@ -233,6 +241,9 @@ class MemoryView:
 
     def copy(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy through the target's Save."""
+        return self._copy(seqs, target, moved=False)
+
+    def _copy(self, seqs: SeqSet, target: str, *, moved: bool) -> CopyResult:
         self.verify()
         chosen = [uid for _, uid in self._chosen(seqs)]
         mails = [self._mailbox.mails[uid] for uid in chosen if uid in self._mailbox.mails]
@@ -240,18 +251,26 @@ class MemoryView:
             Original(m.uid, FlagSet(Flag(m.system), m.keywords), m.received, m.pop3_uidl, m.stored)
             for m in mails
         ]
-        return copy_messages(originals, len(chosen), target, self._resolve)
+        return copy_messages(originals, len(chosen), target, self._resolve, moved=moved)
 
     def move(self, seqs: SeqSet, target: str) -> CopyResult:
         """Copy, then expunge what was copied."""
         self._writable()
-        result = self.copy(seqs, target)
-        self._mailbox.expunge(result.source)
+        result = self._copy(seqs, target, moved=True)
+        self._expunge(result.source)
         return result
 
     def _writable(self) -> None:
         if self.readonly:
             raise UserError(Code.CANNOT, "Mailbox is read-only")
+
+    def _expunge(self, uids: Sequence[int]) -> None:
+        mailbox, gone = self._mailbox, list[bytes]()
+        if self._hook is not None:
+            gone = [mailbox.mails[uid].stored for uid in uids if uid in mailbox.mails]
+        mailbox.expunge(uids)
+        if self._hook is not None and gone:
+            self._hook.left(len(gone), sum(map(len, gone)), sum(map(crlf_size, gone)))
 
     def replace(self, seq: Seq, save: Save) -> SaveResult:
         """A new message for an old one."""
@@ -261,13 +280,13 @@ class MemoryView:
         if uid not in self._mailbox.mails:
             raise UserError(Code.EXPUNGEISSUED, "The message to be replaced was expunged")
         result = save.commit()
-        self._mailbox.expunge([uid])
+        self._expunge([uid])
         return result
 
     def expunge(self, uids: SeqSet | None = None) -> None:
         """Remove messages with Deleted."""
         self.verify()
-        self._mailbox.expunge(
+        self._expunge(
             [
                 mail.uid
                 for mail in self._mailbox.mails.values()
@@ -280,7 +299,7 @@ class MemoryView:
     def expunge_seqs(self, seqs: SeqSet) -> None:
         """Remove messages whatever their flags."""
         self.verify()
-        self._mailbox.expunge([uid for _, uid in self._chosen(seqs)])
+        self._expunge([uid for _, uid in self._chosen(seqs)])
 
     def verify(self) -> None:
         """The mailbox was not deleted."""

@@ -1,0 +1,1 @@
+"""GETQUOTA and its relatives in IMAP, for the quota plugin."""

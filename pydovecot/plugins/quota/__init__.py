@@ -1,0 +1,1 @@
+"""Limits on how much mail a user has. DESIGN.md in this folder says how."""
