@@ -17,6 +17,7 @@ from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
 from pydovecot.settings.expand import expand, user_table
 from pydovecot.settings.view import SettingsView
+from pydovecot.storage.settings import MailSettings
 
 # Fields of a userdb answer that are not settings of the same name.
 _OWN_FIELDS: Final = frozenset({"uid", "gid", "home", "chroot", "system_groups_user", "nice"})
@@ -174,8 +175,6 @@ def _groups(settings: MailUserSettings, system_user: str, gid: int | None) -> tu
     """Supplementary groups: the configured ones, and those of the system user within the allowed range."""
     groups: set[int] = set()
     names = [name.strip() for name in settings.mail_access_groups.split(",")]
-    if settings.mail_privileged_group:
-        names.append(settings.mail_privileged_group)
     try:
         groups.update(privileges.group_id(name) for name in names if name)
     except privileges.PrivilegeError as exc:
@@ -214,10 +213,17 @@ def become(user: MailUser, event: Event) -> None:
         except OSError as exc:
             event.error(f"setpriority({user.nice}) failed: {exc.strerror}")
     if os.geteuid() == 0:
-        privileges.drop(privileges.Privileges(user.uid, user.gid, user.groups, user.chroot))
+        own = privileges.Privileges(user.uid, user.gid, user.groups, user.chroot)
+        privileges.drop(own, saved_gid=_privileged_gid(user))
     elif user.uid is not None and user.gid is not None:
         privileges.become_user(user.uid, user.gid)
     enter_home(user, event)
+
+
+def _privileged_gid(user: MailUser) -> int | None:
+    """mail_privileged_group: what the user may not have, and the process only for single steps."""
+    name = user.settings.get(MailSettings).mail_privileged_group
+    return privileges.group_id(name) if name else None
 
 
 @contextmanager

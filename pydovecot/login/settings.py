@@ -88,7 +88,6 @@ class MailUserSettings(Settings):
     mail_chroot = strvar("", doc="Directory that mail processes are confined to.")
     valid_chroot_dirs = string("", doc="Directories, separated by colons, that a userdb may chroot into.")
     mail_access_groups = string("", doc="Groups that mail processes have besides the user's own.")
-    mail_privileged_group = string("", doc="Group for creating locks and spool mailboxes.")
     first_valid_uid = uint(500, doc="Lowest uid that may have mail.")
     last_valid_uid = uint(0, doc="Highest uid that may have mail; 0 is no limit.")
     first_valid_gid = uint(1, doc="Lowest gid that may have mail.")

@@ -1,6 +1,7 @@
 """mail_location: driver:path:KEY=value..., and what ~/ and a missing driver mean."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -41,7 +42,7 @@ class Location:
         return self.keys.get(name, "")
 
 
-def parse(text: str, home: str) -> Location:
+def parse(text: str, home: str, username: str = "") -> Location:
     """Split an expanded mail_location; "" or a bare path: look what is there.
 
     InternalError with Dovecot's words if it makes no sense.
@@ -50,7 +51,7 @@ def parse(text: str, home: str) -> Location:
     if not colon or "/" in driver:
         driver, rest = "", text
     if not rest and driver in ("", "auto"):
-        return detect(home)
+        return detect(home, username)
     path, *words = _split(rest)
     keys: dict[str, str] = {}
     for word in words:
@@ -86,10 +87,21 @@ def _driver_of(path: str) -> str:
     return "maildir" if Path(path, "cur").is_dir() or not Path(path).exists() else "mbox"
 
 
-def detect(home: str) -> Location:
-    """~/Maildir if it is there. Dovecot also looks for mdbox, sdbox, mail and Mail directories."""
+SPOOLS: Final = ("/var/mail", "/var/spool/mail")
+
+
+def detect(home: str, username: str = "", spools: Sequence[str] = SPOOLS) -> Location:
+    """~/Maildir if it is there, else ~/mail or ~/Mail with the user's mbox in a spool directory as INBOX.
+
+    As Dovecot, which looks for mdbox and sdbox, too.
+    """
     if home and Path(home, "Maildir", "cur").is_dir():
         return Location("maildir", f"{home}/Maildir")
+    for root in (f"{home}/mail", f"{home}/Mail") if home else ():
+        if os.path.isdir(root) and os.access(root, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+            inboxes = [f"{spool}/{username}" for spool in spools] if username and "/" not in username else []
+            found = [path for path in inboxes if os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
+            return Location("mbox", root, {"INBOX": found[0]} if found else {})
     raise InternalError(
         "Initialization failed: mail_location not set and autodetection failed: "
         "Mail storage autodetection failed with home=" + (home or "(not set)")

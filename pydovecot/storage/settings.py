@@ -23,6 +23,8 @@ class MailSettings(Settings):
     mail_save_crlf = boolean(False, doc="Store messages with CRLF line ends.")
     mail_max_keyword_length = uint(50, doc="Longest keyword name.")
     mail_temp_scan_interval = time("1 week", doc="How often leftovers in tmp/ are looked for.", since="2.2")
+    # A mail process has it only while it makes a lock file or INBOX there.
+    mail_privileged_group = string("", doc="Group for creating locks and spool mailboxes.")
     mail_nfs_storage = boolean(False, doc="Mail is on NFS and served by several hosts.")
     mail_max_lock_timeout = time("0", doc="Longest wait for a lock; 0: each one's own limit.", since="2.2.19")
     mail_attachment_detection_options = string(

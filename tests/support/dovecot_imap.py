@@ -13,7 +13,7 @@ NOBODY = 65534
 CONF = """base_dir = {root}/run
 state_dir = {root}/run
 log_path = {root}/log
-mail_location = maildir:{maildir}
+mail_location = {location}
 ssl = no
 first_valid_uid = 1
 mail_fsync = never
@@ -71,10 +71,13 @@ def user_directory() -> Path:
 class DovecotImap:
     """One session with INBOX selected."""
 
-    def __init__(self, root: Path, maildir: Path, name: str = "d") -> None:
+    def __init__(
+        self, root: Path, maildir: Path, name: str = "d", *, location: str = "", more: str = ""
+    ) -> None:
         place = root / name
         (place / "run").mkdir(parents=True, exist_ok=True)
-        (place / "dovecot.conf").write_text(CONF.format(root=place, maildir=maildir))
+        text = CONF.format(root=place, location=location or f"maildir:{maildir}") + more
+        (place / "dovecot.conf").write_text(text)
         self._log = place / "log"
         self._process = subprocess.Popen(
             [IMAP, "-c", str(place / "dovecot.conf")],

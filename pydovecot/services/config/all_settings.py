@@ -20,16 +20,17 @@ from pydovecot.settings.declare import Settings
 from pydovecot.storage import plugins
 from pydovecot.storage import settings as storage
 from pydovecot.storage.drivers.maildir import settings as maildir
+from pydovecot.storage.drivers.mbox import settings as mbox
 
 OWNERS: Final[tuple[ModuleType, ...]] = (
-    authdb, config, delivery, imap, lmtp, login, maildir, pop3, storage,
+    authdb, config, delivery, imap, lmtp, login, maildir, mbox, pop3, storage,
 )  # fmt: skip
 
 # Plugins that mail_plugins may name.
 PLUGINS: Final[frozenset[str]] = frozenset(plugins.MODULES)
 
 # Drivers that mail_location and a namespace's location may begin with: those of storage.drivers.registry.
-STORAGE_DRIVERS: Final = frozenset({"maildir", "memory"})
+STORAGE_DRIVERS: Final = frozenset({"maildir", "mbox", "memory"})
 
 
 def classes() -> Iterator[type[Settings]]:

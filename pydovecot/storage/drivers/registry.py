@@ -10,6 +10,7 @@ from pydovecot.storage import plugins
 from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import Backend, Resolver
 from pydovecot.storage.drivers.maildir.backend import MaildirBackend
+from pydovecot.storage.drivers.mbox.backend import MboxBackend
 from pydovecot.storage.drivers.memory.backend import MemoryBackend
 from pydovecot.storage.location import Location, parse
 from pydovecot.storage.namespaces import NamespaceEntry, Namespaces, effective_prefix_check
@@ -33,8 +34,15 @@ def _maildir(
     return MaildirBackend(location, view, resolve, inbox=inbox)
 
 
+def _mbox(
+    location: Location, user: StorageUser, view: SettingsView, resolve: Resolver, inbox: bool
+) -> Backend:
+    return MboxBackend(location, user.username, view, resolve, inbox=inbox, log_error=user.log_error)
+
+
 DRIVERS: Final[dict[str, Opener]] = {
     "maildir": _maildir,
+    "mbox": _mbox,
     "memory": _memory,
 }
 
@@ -74,7 +82,7 @@ def _entry(
     resolve: Resolver,
 ) -> NamespaceEntry:
     text = expand(section.location or settings.get(MailSettings).mail_location, table)
-    location = parse(text, user.home)
+    location = parse(text, user.home, user.username)
     opener = DRIVERS.get(location.driver)
     if opener is None:
         raise InternalError(f"Initialization failed: Unknown mail storage driver {location.driver}")

@@ -19,6 +19,7 @@ LOCATIONS = {
     "memory": "memory:contract",
     "maildir": "maildir:{root}/Maildir",
     "maildir-fs": "maildir:{root}/Maildir:LAYOUT=fs",
+    "mbox": "mbox:{root}/mail:INBOX={root}/spool",
     "maildir-split": "maildir:{root}/Maildir:INDEX={root}/index:CONTROL={root}/control",
 }
 INBOX = NamespaceSettings(

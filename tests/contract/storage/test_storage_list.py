@@ -97,6 +97,8 @@ def _all() -> SeqSet:
 
 def test_delete_leaves_children(store: UserStore) -> None:
     store.create("a")
+    if entry(store, "a").no_inferiors:
+        pytest.skip("a file has no children")
     store.create("a/b")
     store.delete("a")
     assert names(store, "a*") == ["a", "a/b"]
@@ -108,6 +110,10 @@ def test_delete_leaves_children(store: UserStore) -> None:
 
 def test_rename_takes_children_along(open_one: OpenStore) -> None:
     store, other = open_one(), open_one()
+    store.create("probe")
+    if entry(store, "probe").no_inferiors:
+        pytest.skip("a file has no children")
+    store.delete("probe")
     for name in ("a", "a/b", "a/b/c", "ab"):
         store.create(name)
         append(store, name)

@@ -20,7 +20,10 @@ def save(store: UserStore, name: str) -> SavedContent:
     made.begin(PLAIN, None)
     made.write(MESSAGE)
     made.finish()
-    return made.commit().contents[0]
+    contents = made.commit().contents
+    if not contents:
+        pytest.skip("all messages of this format are in one file")
+    return contents[0]
 
 
 def bodies(store: UserStore, name: str) -> list[tuple[bytes, object]]:

@@ -80,7 +80,7 @@ def test_all_columns_are_there(store: UserStore) -> None:
             assert values[Column.BODYSTRUCTURE].startswith(b'("text" "plain"')
             assert values[Column.HEADER].endswith(b"\r\n\r\n")
             assert values[Column.SENT] == 1_795_496_400
-            assert values[Column.GUID] and values[Column.NAME] and values[Column.POP3_UIDL] == ""
+            assert values[Column.GUID] and values[Column.POP3_UIDL] == ""
 
 
 def test_flags_on_the_wire_are_in_dovecots_order(store: UserStore) -> None:

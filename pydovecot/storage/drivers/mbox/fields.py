@@ -58,6 +58,8 @@ def render(
         out.append(text[at : match.start()])
         name = match[1].lower()
         shown[name] = match[1]
+        if meta.base is not None and not meta.pseudo and name in (b"x-uid", b"x-imapbase"):
+            put(b"x-imapbase", b"")  # before X-UID, which is believed only below the last UID
         put(name, match[2])
         at = match.end()
     out.append(text[at:])

@@ -13,6 +13,8 @@ from pydovecot.storage.drivers.mbox.scan import Buffer
 
 # Smaller files are read: a map of a file that somebody cuts without a lock would end the process.
 MAP_FROM_BYTES: Final = 32 << 20
+SECOND_NS: Final = 1_000_000_000
+MOST_AHEAD_SECS: Final = 60  # that a file's time may be ahead after many changes within a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class MboxFile:
         self._journal, self._fsync, self._mode = journal_path, fsync, mode
         self._data: Buffer | None = None
         self.changed = False
+        self._opened = Stamp.of(os.fstat(fd))
 
     @property
     def size(self) -> int:
@@ -44,11 +47,17 @@ class MboxFile:
         return os.fstat(self.fd).st_size
 
     def stamp(self) -> Stamp:
-        """As it is now. A change of ours gives it a time of its own, which no other change will have."""
+        """As it is now. A change of ours gives it a time of its own, which no other change will have.
+
+        Others compare whole seconds (Dovecot does): when the size says nothing, the second must be another.
+        """
         if self.changed:
-            found = os.fstat(self.fd)
+            found, now = os.fstat(self.fd), time.time_ns()
+            before = self._opened.mtime_ns // SECOND_NS
+            if found.st_size == self._opened.size and before < now // SECOND_NS + MOST_AHEAD_SECS:
+                now = max(now, (before + 1) * SECOND_NS + now % SECOND_NS)
             try:
-                os.utime(self.fd, ns=(found.st_atime_ns, time.time_ns()))
+                os.utime(self.fd, ns=(found.st_atime_ns, now))
             except OSError:
                 pass
             self.changed = False

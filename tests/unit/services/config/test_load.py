@@ -57,8 +57,8 @@ def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
 
 def test_a_storage_driver_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c"
-    path.write_text("mail_location = mbox:~/mail\nnamespace x {\n prefix = x/\n location = maildir:~/x\n}\n")
-    assert load(str(path)).warnings == (f"{path} line 1: mail storage driver mbox is not implemented",)
+    path.write_text("mail_location = mdbox:~/mail\nnamespace x {\n prefix = x/\n location = maildir:~/x\n}\n")
+    assert load(str(path)).warnings == (f"{path} line 1: mail storage driver mdbox is not implemented",)
     path.write_text("mail_location = maildir:~/M:ALT=/alt:INDEX=/i:NO-NOSELECT\n")
     keys = ("ALT", "NO-NOSELECT")
     wanted = [f"{path} line 1: mail location key {key} is not implemented, it has no effect" for key in keys]
