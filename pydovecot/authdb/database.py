@@ -34,11 +34,11 @@ class Database:
         self.settings = settings
         self.event = event
         self.rules = log_rules(settings)
-        self.names = NameRules(settings)
         world = DriverWorld(PasswdFiles(event), _valid_uids(settings))
         sections = list(view.sections(PassdbSettings))
         plain = [section for section in sections if not section.master]
         masters = [section for section in sections if section.master]
+        self.names = NameRules(settings, masters=bool(masters))
         passdbs = make_passdbs(plain, world, event, self.rules, first_index=0)
         master_dbs = make_passdbs(masters, world, event, self.rules, first_index=len(passdbs))
         userdb_sections = list(view.sections(UserdbSettings)) or [

@@ -11,9 +11,10 @@ MAX_LOG_BAD_NAME: Final = 128
 
 
 class NameRules:
-    """auth_default_realm, auth_username_*, auth_master_user_separator."""
+    """auth_default_realm, auth_username_*, auth_master_user_separator. `masters`: there are master dbs."""
 
-    def __init__(self, settings: AuthSettings) -> None:
+    def __init__(self, settings: AuthSettings, *, masters: bool = True) -> None:
+        self._masters = masters
         self._realm = settings.auth_default_realm
         self._format = settings.auth_username_format
         self._separator = settings.auth_master_user_separator[:1]
@@ -50,6 +51,8 @@ class NameRules:
             return "Master user login attempted to use empty login username"
         if username == request.user:
             return None
+        if not self._masters:
+            return "Master user login attempted without master passdbs"
         fixed, error = self._fix(request, username)
         if error is None:
             request.requested_login_user = fixed

@@ -12,9 +12,11 @@ from pydovecot.login.host import Given
 from pydovecot.login.limits import MAX_AUTH_LINE_BYTES, MAX_NAME_IN_AUTH
 from pydovecot.login.result import (
     AUTH_ABORTED,
+    BAD_CERTIFICATE,
     LOGIN_FAILURE,
     MAX_SESSIONS,
     NO_LOGIN,
+    NO_NAME,
     OTHER_SERVER,
     PLAINTEXT_DISABLED,
     PLAINTEXT_MECHANISM,
@@ -104,13 +106,26 @@ class Authenticating(ClientState):
             self._history.unsupported = True
             self._refused(Result.BAD_MECHANISM, UNSUPPORTED)
         elif mech.plaintext and not self.secured and self.login_settings.disable_plaintext_auth:
+            self._history.plaintext = True
             self._refused(Result.TLS_REQUIRED, PLAINTEXT_MECHANISM)
+        elif self._nameless_certificate():
+            self._history.not_authorized = True
+            self.log(f"Cannot get username from certificate: {NO_NAME}", error=True)
+            self._refused(Result.NOT_AUTHORIZED, BAD_CERTIFICATE)
         elif broken:
             self._history.bad_base64 = True
             self.send_result(Result.BAD_BASE64, "Invalid base64 data in initial response")
         else:
             self._in_auth = True
             self._request = self.host.authenticate(mech.name, self._auth_fields(mech), initial, self._reply)
+
+    def _nameless_certificate(self) -> bool:
+        """A certificate is demanded and is to name the user; there is a good one, without a name."""
+        settings = self.login_settings
+        if not (settings.auth_ssl_require_client_cert and settings.auth_ssl_username_from_cert):
+            return False
+        state = self.host.tls_state
+        return state.certificate == "valid" and not state.certificate_name
 
     def _refused(self, result: Result, text: str) -> None:
         if self.login_settings.auth_verbose:
@@ -192,6 +207,8 @@ class Authenticating(ClientState):
         history = self._history
         history.user_disabled = reply.code == "user_disabled"
         history.pass_expired = reply.code == "pass_expired"
+        history.not_authorized = reply.code == "authz_fail"
+        history.plaintext = False
         history.temp_failed = reply.temporary
         history.comm_failed = reply.temporary and not self.host.auth_ready
         self._finish(*of_failure(reply, self.host.now()))

@@ -21,8 +21,8 @@ class History:
     """One client's attempts."""
 
     __slots__ = (
-        "attempts", "bad_base64", "comm_failed", "created", "first", "pass_expired", "retry_aborted",
-        "successes", "temp_failed", "unsupported", "user_disabled",
+        "attempts", "bad_base64", "comm_failed", "created", "first", "not_authorized", "pass_expired",
+        "plaintext", "retry_aborted", "successes", "temp_failed", "unsupported", "user_disabled",
     )  # fmt: skip
 
     def __init__(self, created: float) -> None:
@@ -31,7 +31,8 @@ class History:
         self.attempts = self.successes = 0
         self.unsupported = self.retry_aborted = self.bad_base64 = False
         self.comm_failed = self.temp_failed = False
-        self.user_disabled = self.pass_expired = False
+        self.user_disabled = self.pass_expired = self.not_authorized = False
+        self.plaintext = False  # the last attempt was one that TLS must protect
 
     def begin(self, now: float) -> None:
         """One more authentication."""
@@ -61,8 +62,10 @@ class History:
             (self.successes > 0, f"internal failure, {self.successes} successful auths"),
             (self.user_disabled, "user disabled"),
             (self.pass_expired, "password expired"),
+            (self.plaintext, "tried to use disallowed plaintext auth"),
         )
         for true, text in reasons:
             if true:
                 return f"({text})"
-        return f"(auth failed, {self.attempts} attempts in {waited} secs)"
+        what = "authorization" if self.not_authorized else "auth"
+        return f"({what} failed, {self.attempts} attempts in {waited} secs)"

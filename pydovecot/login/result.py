@@ -24,6 +24,8 @@ AUTH_TEMP_FAILED: Final = "Temporary authentication failure."
 AUTH_WAITING: Final = "Waiting for authentication process to respond.."
 AUTH_ABORTED: Final = "Authentication aborted by client."
 OTHER_SERVER: Final = "Try this server instead."
+BAD_CERTIFICATE: Final = "Unable to validate certificate"
+NO_NAME: Final = "Missing username in certificate"
 NO_LOGIN: Final = "Login disabled for this user"
 LOGIN_FAILURE: Final = "Internal login failure. Refer to server log for more information."
 MAX_SESSIONS: Final = "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=%d)"
@@ -59,7 +61,7 @@ class Bye(Enum):
 # FAIL code=... of the auth process -> result, and the text when it gives none.
 _FAIL_CODES: Final[Mapping[str, tuple[Result, str]]] = {
     "authz_fail": (Result.NOT_AUTHORIZED, "Authorization failed"),
-    "user_disabled": (Result.LOGIN_DISABLED, "Account is disabled."),
+    "user_disabled": (Result.LOGIN_DISABLED, NO_LOGIN),
     "pass_expired": (Result.PASSWORD_EXPIRED, "Password expired."),
     "invalid_base64": (Result.BAD_BASE64, "Invalid base64 data"),
     "login_disabled": (Result.LOGIN_DISABLED, NO_LOGIN),
@@ -73,6 +75,8 @@ def of_failure(reply: Reply, now: float) -> tuple[Result, str]:
     """What a FAIL of the auth process means, and what to tell the client."""
     if reply.temporary:
         return Result.TEMPORARY, reply.reason or temporary_failure(now)
+    if reply.code == "user_disabled" and not reply.reason:
+        return Result.FAILED, AUTH_FAILED  # who is locked out is not told to strangers
     if reply.code in _FAIL_CODES:
         result, text = _FAIL_CODES[reply.code]
         return result, reply.reason or text

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydovecot.authdb.database import Database
 from pydovecot.authdb.log import DbLog
@@ -22,6 +22,9 @@ from pydovecot.sasl.mechanism import (
     VerifyPlain,
     WantCredentials,
 )
+
+# Mechanisms whose log lines tell the two names apart that the client gave.
+_TWO_NAMES: Final = frozenset({"PLAIN", "EXTERNAL"})
 
 
 @dataclass(slots=True)
@@ -73,14 +76,27 @@ class Authentication:
         if not self.request.cert_username or not self.database.names.cert_username:
             self.log.info(self.request, "username not known")
             return False
-        return self._set_user("", authzid)  # names.set_user puts the certificate's name in its place
+        # names.set_user puts the certificate's name in the place of "".
+        error = self.database.names.set_user(self.request, "")
+        if error is not None:
+            self.log.info(self.request, "Invalid username")
+            self.log.debug(self.request, error)
+            return False
+        return self._set_login_user(authzid)
 
     def _set_user(self, user: str, authzid: str) -> bool:
         error = self.database.names.set_user(self.request, user)
-        if error is None and authzid:
-            error = self.database.names.set_login_user(self.request, authzid)
         if error is not None:
             self.log.info(self.request, error)
+            return False
+        return self._set_login_user(authzid)
+
+    def _set_login_user(self, authzid: str) -> bool:
+        """The user wants to become `authzid`, unless that is empty."""
+        error = self.database.names.set_login_user(self.request, authzid) if authzid else None
+        if error is not None:
+            which = "login user: " if self.mechanism.name in _TWO_NAMES else ""
+            self.log.info(self.request, which + error)
         return error is None
 
     def _log(self, outcome: Outcome) -> None:

@@ -165,7 +165,10 @@ def test_master_users(tmp_path: Path) -> None:
     assert lab.verify("alice*boss", "x")[0] is Result.MISMATCH
     result, request = lab.verify("nobody*boss", "m")
     assert (result, request.user, request.master_user) == (Result.UNKNOWN, "nobody", "boss")
-    assert Lab("auth_master_user_separator = *\n" + passdb(**RIGHT)).verify("a*b")[0] is Result.UNKNOWN
+    without = Lab("auth_master_user_separator = *\n" + passdb(**RIGHT))
+    refused = "Master user login attempted without master passdbs"
+    assert without.db.names.set_user(AuthRequest(), "a*b") == refused
+    assert without.verify("alice", "x", requested_login_user="bob")[0] is Result.UNKNOWN
 
 
 USER_A, USER_B = {"args": "uid=1 home=/a allow_all_users=yes"}, {"args": "uid=2 home=/b allow_all_users=yes"}

@@ -157,6 +157,7 @@ def test_client_that_leaves_before_auth_is_there() -> None:
         ({"code": "authz_fail"}, b"NO [AUTHORIZATIONFAILED] Authorization failed"),
         ({"code": "pass_expired"}, b"NO [EXPIRED] Password expired."),
         ({"code": "user_disabled", "reason": "On leave"}, b"NO [CONTACTADMIN] On leave"),
+        ({"code": "user_disabled"}, b"NO [AUTHENTICATIONFAILED] Authentication failed."),
         ({"reason": "Go\r\n* away"}, b"NO [ALERT] Go  * away"),
         ({}, b"NO [AUTHENTICATIONFAILED] Authentication failed."),
     ],
