@@ -16,7 +16,6 @@ from pydovecot.storage.api import View
 @dataclass(frozen=True, slots=True)
 class Args:
     mailbox: str
-    condstore: bool
     known: qresync.Known | None
 
 
@@ -27,20 +26,19 @@ def parse(cursor: Cursor) -> Cursor:
 
 def _args(cursor: Cursor, session: Session) -> Args:
     name = cursor.astring()
-    condstore = False
     known: qresync.Known | None = None
     params = Cursor(cursor.optional_list() or ())
     while params.more():
         param = params.atom("SELECT options contain non-atoms").upper()
         if param == b"CONDSTORE":
-            condstore = True
+            session.condstore = True  # even if the mailbox cannot be opened: RFC 7162 3.1
         elif param == b"QRESYNC":
             if not session.qresync:
                 raise BadSyntax("QRESYNC not enabled")
             known = qresync.parse(params.list("QRESYNC parameters missing"))
         else:
             raise BadSyntax("Unknown FETCH modifier")
-    return Args(session.mailbox_name(name), condstore, known)
+    return Args(session.mailbox_name(name), known)
 
 
 def run(session: Session, cursor: Cursor) -> Conversation:
@@ -56,8 +54,6 @@ def _open(session: Session, cursor: Cursor, *, readonly: bool) -> Conversation:
         yield b"* OK [CLOSED] Previous mailbox closed.\r\n"
     args = _args(cursor, session)
     view = session.store.open(args.mailbox, readonly=readonly, keep_recent=readonly)
-    if args.condstore:
-        session.condstore = True
     session.view = view
     session.modseqs.begin(view.highest_modseq, view.keeps_modseqs)
     if session.rev2:

@@ -1,7 +1,7 @@
 """STATUS. RFC 3501 6.3.10; RFC 7162 3.1.7, RFC 8438 (SIZE), RFC 8474 4.3; X-SIZE, X-GUID are Dovecot's."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydovecot.proto.imap.cursor import Cursor
@@ -78,5 +78,8 @@ def check(session: Session, items: frozenset[bytes]) -> None:
 def line(session: Session, name: bytes, mailbox: str, items: frozenset[bytes]) -> bytes:
     """The untagged STATUS of one mailbox; `name` as an astring."""
     found = session.store.status(mailbox, size=bool(items & {b"SIZE", b"X-SIZE"}))
+    view = session.view
+    if view is not None and view.name == mailbox and not view.readonly:
+        found = replace(found, recent=found.recent + view.recent)  # those that are Recent in this session
     words = b" ".join(b"%b %b" % (item, ITEMS[item](found)) for item in ITEMS if item in items)
     return b"* STATUS %b (%b)\r\n" % (name, words)
