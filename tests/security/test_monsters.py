@@ -190,6 +190,16 @@ def test_every_command_ends_in_bounded_memory(name: str, root: Path) -> None:
     assert in_child(lambda: ask_everything(Servers(root, iter([MONSTERS[name](MONSTROUS)])))) == ""
 
 
+# Sizes that must be answered, whatever is less in the other tests.
+LARGEST = {"recipients": 100_000, "long_subject": 1_000_000, "nested_multiparts": 10_000, "nested_messages": 10_000}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_messages_are_answered(name: str, root: Path) -> None:
+    assert in_child(lambda: ask_everything(Servers(root, iter([MONSTERS[name](LARGEST[name])])))) == ""
+
+
 def concatenated() -> Iterator[bytes]:
     """Real mail if there is any, else our own, one after the other until it is enough."""
     folder = os.environ.get("PYDOVECOT_CORPUS")
