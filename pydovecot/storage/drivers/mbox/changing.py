@@ -1,7 +1,7 @@
 """STORE and EXPUNGE: the file changes, then the index follows in the same transaction."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydovecot.index.mailbox import DELETED
 from pydovecot.index.schema import KEYWORD_SHIFT
@@ -15,7 +15,8 @@ from pydovecot.storage.drivers.mbox.scan import Base, Mail, first_mail, scan, wi
 from pydovecot.storage.indexed.folder import StateChange, StoreOutcome
 
 Result = TypeVar("Result")
-_SYSTEM = (1 << KEYWORD_SHIFT) - 1
+FIRST_BYTES: Final = 16384  # where the first header usually ends
+_SYSTEM: Final = (1 << KEYWORD_SHIFT) - 1
 
 
 class _Lost(Exception):
@@ -51,6 +52,18 @@ def fields_of(file: MboxFile, mail: Mail) -> Mail:
     if found is None or (found.uid != mail.uid and file.writable):
         raise _Lost
     return found
+
+
+def _first(file: MboxFile) -> Mail:
+    """The first message (its header is right, its end may be cut off), which may be a pseudo message."""
+    wanted = FIRST_BYTES
+    while True:
+        data = file.read(0, wanted)
+        found = first_mail(data, len(data))
+        assert found is not None
+        if found.body < len(data) or len(data) < wanted:
+            return found
+        wanted *= 4
 
 
 def store(
@@ -105,8 +118,7 @@ def write_metas(
     if not file.writable:
         return places
     base = base_of(place)
-    first = first_mail(file.data(), file.size)
-    assert first is not None
+    first = _first(file)
     jobs = [(mail, metas[mail.uid]) for mail in mails]
     if jobs and jobs[0][0].start == 0:
         jobs[0][1].base = base
