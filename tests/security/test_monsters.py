@@ -191,7 +191,9 @@ def test_every_command_ends_in_bounded_memory(name: str, root: Path) -> None:
 
 
 # Sizes that must be answered, whatever is less in the other tests.
-LARGEST = {"recipients": 100_000, "long_subject": 1_000_000, "nested_multiparts": 10_000, "nested_messages": 10_000}
+LARGEST = {
+    "recipients": 100_000, "long_subject": 1_000_000, "nested_multiparts": 10_000, "nested_messages": 10_000,
+}  # fmt: skip
 
 
 @pytest.mark.slow
