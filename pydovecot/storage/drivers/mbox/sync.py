@@ -106,6 +106,12 @@ class _Pass:
                 self._disk = Disk()
             uidvalidity = base.uidvalidity
             self._index.set(uidvalidity=uidvalidity)
+            if base.last_uid:
+                # Clients may know a HIGHESTMODSEQ of an index that was lost: start above any number of changes
+                # there can have been.
+                floor = max(int(time.time()), self._index.header().modseq + 1)
+                self._index.begin()
+                self._index.set(modseq=floor, log_from=floor, gone_from=floor)
         elif not uidvalidity:
             uidvalidity = self._place.host.new_uidvalidity()
             self._index.set(uidvalidity=uidvalidity)
