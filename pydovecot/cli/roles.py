@@ -15,6 +15,7 @@ from pydovecot.services.lmtp.main import SPEC as LMTP
 from pydovecot.services.log.main import SPEC as LOG
 from pydovecot.services.pop3.main import SPEC as POP3
 from pydovecot.services.pop3_login.main import SPEC as POP3_LOGIN
+from pydovecot.services.quota_status.main import SPEC as QUOTA_STATUS
 
 ROLES: Final[dict[str, ServiceSpec]] = {
     "anvil": ANVIL,
@@ -27,4 +28,5 @@ ROLES: Final[dict[str, ServiceSpec]] = {
     "log": LOG,
     "pop3": POP3,
     "pop3-login": POP3_LOGIN,
+    "quota-status": QUOTA_STATUS,
 }

@@ -7,6 +7,16 @@ visible and holds no lock while it asks; it tells after the change is on the dis
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydovecot.model.errors import Code, UserError
+
+
+class NotTaken(UserError):
+    """A message that a hook does not let in. `never`: not even into an empty mailbox."""
+
+    def __init__(self, code: Code, text: str, *, never: bool = False) -> None:
+        super().__init__(code, text)
+        self.never = never
+
 
 @dataclass(frozen=True, slots=True)
 class Left:

@@ -229,13 +229,16 @@ class UserStore:
             self._existing(entry, parts)
             return entry.backend.save(parts)
 
-    def refusal(self, name: str) -> UserError | None:
-        """Why no message at all could be saved now, for who wants to know before there is one."""
+    def refusal(self, name: str, octets: int = 0) -> UserError | None:
+        """Why a message of this size could not be saved now, for who wants to know before there is one.
+
+        0: why none could at all.
+        """
         entry, parts = self._checked(name)
         if entry.backend.hook is None:
             return None
         try:
-            entry.backend.hook.mailbox(parts).arriving().expect(0)
+            entry.backend.hook.mailbox(parts).arriving().expect(octets)
         except UserError as exc:
             return exc
         return None

@@ -27,8 +27,8 @@ service auth {
 class Lda:
     """The delivery program of one server."""
 
-    def __init__(self, program: str) -> None:
-        self.server = Server(program, EVERYBODY)
+    def __init__(self, program: str, extra: str = "") -> None:
+        self.server = Server(program, EVERYBODY + extra)
         self.program = program
         self.place = self.server.place
         self.place.log.touch()

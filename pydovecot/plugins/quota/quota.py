@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.model.errors import Code, InternalError
 from pydovecot.plugins.quota.roots import QuotaSettings, RootSettings
 from pydovecot.plugins.quota.rules import Limits, Warning
 from pydovecot.storage.backend import Parts
-from pydovecot.storage.hooks import Left
+from pydovecot.storage.hooks import Left, NotTaken
 from pydovecot.storage.namespaces import NamespaceEntry
 
 NO_CEILING: Final = 1 << 64
@@ -26,11 +26,12 @@ class Reason(Enum):
     SIZE = "size"  # quota_max_mail_size
 
 
-class QuotaExceeded(UserError):
+class QuotaExceeded(NotTaken):
     """A message that is not taken."""
 
     def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(Code.LIMIT if reason is Reason.SIZE else Code.OVERQUOTA, text)
+        code = Code.LIMIT if reason is Reason.SIZE else Code.OVERQUOTA
+        super().__init__(code, text, never=reason is not Reason.OVER)
         self.reason = reason
 
 

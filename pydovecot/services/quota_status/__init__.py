@@ -1,0 +1,1 @@
+"""Tells Postfix whose mailbox is full."""
