@@ -1,6 +1,6 @@
 """mbox on a running server: the spool directory belongs to the group mail, as /var/mail does.
 
-LMTP delivers with its processes killed at any moment, IMAP reads, and the spool file tells other programs the same.
+LMTP delivers with its processes killed at any moment, IMAP reads, and the spool file tells others the same.
 """
 
 import contextlib
