@@ -176,14 +176,14 @@ class UserStore:
         if old_parts == INBOX and source.inbox:
             self._rename_inbox(new)
             return
+        if source is target and new_parts[: len(old_parts)] == old_parts:
+            raise UserError(Code.NONE, "Can't rename mailbox under its own child")
         if source.backend.existence(old_parts) is Existence.NONE:
             raise missing(source.name(old_parts))
         if source is not target:
             private = source.settings.type == target.settings.type == "private"
             kind = "namespaces." if private else "non-private namespaces."
             raise UserError(Code.CANNOT, f"Renaming not supported across {kind}")
-        if new_parts[: len(old_parts)] == old_parts:
-            raise UserError(Code.NONE, "Can't rename mailbox under its own child")
         if self._there(target, new_parts) is not Existence.NONE:
             raise UserError(Code.ALREADYEXISTS, "Target mailbox already exists")
         source.backend.rename(old_parts, new_parts)

@@ -298,8 +298,16 @@ class FsLayout(Layout):
             except OSError:
                 break  # children are there
 
+    @staticmethod
+    def _prune(base: str, relative: str) -> None:
+        while relative := os.path.dirname(relative):
+            try:
+                os.rmdir(f"{base}/{relative}")  # noqa: PTH106
+            except OSError:
+                break  # others are there
+
     def rename(self, old: Parts, new: Parts) -> Callable[[str], str]:
-        """The directory with all in it."""
+        """The directory with all in it. Directories above that are empty then go."""
         source, target = self._node(old), self._node(new)
         try:
             for base in dict.fromkeys((self.root, self.control)):
@@ -308,6 +316,7 @@ class FsLayout(Layout):
                 if len(new) > 1:
                     self.permissions.make(os.path.dirname(f"{base}/{target}"))
                 os.rename(f"{base}/{source}", f"{base}/{target}")
+                self._prune(base, source)
         except OSError as exc:
             raise long_name(exc) from exc
 
