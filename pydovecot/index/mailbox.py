@@ -26,6 +26,7 @@ _HEADER: Final = (
     "born, guid, uidvalidity, uidnext, first_recent, modseq, log_from, gone_from,"
     " messages, unseen, deleted, keywords, disk"
 )
+_SIZES: Final = "sum of sizes"  # a kind of row in `kept`
 _COPIED_CACHE: Final = "envelope, body, bodystructure, sent, sent_day"
 
 
@@ -325,6 +326,46 @@ class MailboxIndex:
             "SELECT id & ?, state FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *self.span)
         )
         return array("I", [row[0] for row in rows]), array("Q", [row[1] for row in rows])
+
+    def total_size(self) -> int | None:
+        """Sum of the CRLF sizes; None when some are not known yet.
+
+        The sum up to a UID is kept, so that only what has come since is added, unless something has gone.
+        """
+        mailbox = self.id  # a row that is missing is made here, and not within the transaction
+        with self.database.read():
+            header = self.header()
+            base = self.database.row(
+                "SELECT messages, last_uid, data FROM kept WHERE mailbox = ? AND kind = ?", (mailbox, _SIZES)
+            )
+            base = base or (0, 0, b"0")
+            added, known, count, last = self._sizes_after(base[1])
+            if base[0] + count != header.messages:
+                base = (0, 0, b"0")
+                added, known, count, last = self._sizes_after(0)
+        if known < count:
+            return None
+        size = int(base[2]) + int(added)
+        if count > FEW:
+            with self.database.write():
+                if self.header().modseq == header.modseq:  # else it is of another moment
+                    self.database.execute(
+                        "INSERT OR REPLACE INTO kept VALUES (?,?,?,?,?,?)",
+                        (mailbox, _SIZES, header.messages, last & UID_MASK, b"", b"%d" % size),
+                    )
+        return size
+
+    def _sizes_after(self, uid: int) -> tuple[Any, ...]:
+        """Sum, number of known sizes, number of messages and the last row id above a UID."""
+        row: tuple[Any, ...] = self.database.row(
+            "SELECT coalesce(sum(size), 0), count(size), count(*), max(id) FROM msg WHERE id BETWEEN ? AND ?",
+            (self.key(uid + 1), self.span[1]),
+        )
+        return row
+
+    def forget_sizes(self) -> None:
+        """A size turned out to be another one."""
+        self.database.execute("DELETE FROM kept WHERE mailbox = ? AND kind = ?", (self.id, _SIZES))
 
     def delta(self, modseq: int, born: int) -> Delta:
         """What happened after `modseq` of the row that was `born`; of another one: everything."""

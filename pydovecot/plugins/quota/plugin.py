@@ -64,10 +64,7 @@ def _root(one: RootSettings, settings: QuotaSettings, store: UserStore) -> Root:
 
 def _count(one: RootSettings, settings: QuotaSettings, store: UserStore) -> Usage:
     if not settings.crlf_sizes:
-        raise InternalError(
-            "Failed to initialize quota: count quota init failed: quota count backend requires"
-            " quota_vsizes=yes"
-        )
+        raise InternalError(roots.init_failed(one, "quota count backend requires quota_vsizes=yes"))
     return CountUsage(_mailboxes(one, store))
 
 

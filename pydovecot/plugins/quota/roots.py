@@ -106,6 +106,11 @@ def _root(
     return root
 
 
+def init_failed(root: RootSettings, why: str) -> str:
+    """A backend cannot work with its settings."""
+    return f"Failed to initialize quota: Quota root {root.name}: {root.backend} quota init failed: {why}"
+
+
 def _numbered(name: str, value: Callable[[str], str | None]) -> list[str]:
     """name, name2, name3 ... as far as they go."""
     found: list[str] = []
@@ -127,4 +132,4 @@ def _options(root: RootSettings, args: str) -> None:
         elif option.startswith("ns="):
             root.namespace = option[3:]
         elif option:
-            raise BadRule(f"Unknown parameter for backend {root.backend}: {option}")
+            raise InternalError(init_failed(root, f"Unknown parameter for backend {root.backend}: {option}"))

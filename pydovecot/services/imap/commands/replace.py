@@ -5,6 +5,7 @@ from typing import Final
 
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.numbers import Seq
+from pydovecot.model.seqset import SeqSet
 from pydovecot.proto.imap.cursor import Cursor, parse_seqset
 from pydovecot.proto.imap.syntax import Arg, Atom, BadSyntax
 from pydovecot.services.imap.commands.append import (
@@ -20,6 +21,7 @@ from pydovecot.services.imap.flags import check_keywords
 from pydovecot.services.imap.reply import Conversation, Need, no, ok
 from pydovecot.services.imap.session import Session
 from pydovecot.services.imap.sync import sync
+from pydovecot.storage.api import Column, ExpungedError, View
 
 _ONE: Final = re.compile(rb"[0-9]+|\*")  # RFC 8508 5: a number, no set
 
@@ -53,7 +55,9 @@ def _replace(session: Session, args: Piece, *, uid: bool) -> Conversation:
     target = session.mailbox_name(name)
     save = session.store.save(target)
     try:
-        save.begin(head.flags, head.received, expected=literal.size)
+        # What is no larger than the old message fits wherever that did: an over-full mailbox takes it, too.
+        fits = not literal.binary and literal.size <= _size(view, seq)
+        save.begin(head.flags, head.received, expected=0 if fits else literal.size, moved=fits)
         yield from take_message(save, literal)
         save.finish()
         text, literal_after = yield Need.PIECE
@@ -70,6 +74,16 @@ def _replace(session: Session, args: Piece, *, uid: bool) -> Conversation:
     yield b"* OK [%b] Replacement Message ready.\r\n" % appenduid(result)
     yield from sync(session, uid=uid)
     return ok("Replace completed")
+
+
+def _size(view: View, seq: Seq) -> int:
+    """Octets of the message that goes; 0 when it is gone already."""
+    try:
+        ((size,),) = view.rows(SeqSet.of([seq]), (Column.SIZE,))
+    except (ExpungedError, ValueError):
+        return 0
+    assert isinstance(size, int)
+    return size
 
 
 def _old(session: Session, number: Arg, *, uid: bool) -> Seq:

@@ -226,13 +226,12 @@ class MaildirBackend:
         )
 
     def _size(self, parts: Parts, folder: MaildirFolder) -> int:
-        query = "SELECT coalesce(sum(size), 0), count(*) - count(size) FROM msg WHERE id BETWEEN ? AND ?"
-        total, unknown = self.database.row(query, folder.index.span)
-        if unknown:
+        total = folder.index.total_size()
+        if total is None:
             view = self.open(parts, "", readonly=True, keep_recent=True)
             total = view.total_size()
             view.close()
-        return int(total)
+        return total
 
     def save(self, parts: Parts) -> MaildirSave:
         """Start to save."""

@@ -93,6 +93,7 @@ class MaildirFolder(MaildirPlace):
         if told is not None and told != len(data):
             # The S= of the name is wrong: from now on the index knows better.
             with self.host.database.write():
+                self.index.forget_sizes()
                 self.host.database.execute(
                     "UPDATE msg SET psize = ?, size = ? WHERE id = ?",
                     (len(data), crlf_size(data), self.index.key(uid)),
