@@ -147,6 +147,8 @@ class ManyClients(Process):
                 self._int()
             elif number == signal.SIGUSR1:
                 self._usr1()
+            elif number == signal.SIGUSR2 and self.available <= 0:
+                self.spec.on_full(self)
 
     def _usr1(self) -> None:
         self.spec.on_usr1(self)

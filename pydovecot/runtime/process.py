@@ -227,7 +227,7 @@ class Process:
 
     def _catch_signals(self) -> None:
         """Done once, before the forks of a template: Python's signal functions are slow."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._on_signal)
         for ignored in (signal.SIGPIPE, signal.SIGALRM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)

@@ -33,7 +33,8 @@ class ServiceSpec:
     `on_connection`: MANY_CLIENTS gets a non-blocking socket and must call `context.done(accepted)` when that
     client is finished (the socket closed or given away); ONE_CLIENT gets a blocking one, returns when done.
     `on_stop`: TERM or a dead master; MANY_CLIENTS closes its clients and calls `done` for each.
-    `on_full`: login services drop their oldest client that is not logged in.
+    `on_full`: login services drop their oldest client that is not logged in. Called by the process
+    itself where it may take another client then, else when the master asks for it (SIGUSR2).
     `needs_settings`: ask the config socket before the jail (config, log and anvil live without).
     `stays_when_idle`: SIGINT does not end it (config, log, anvil, stats).
     `outlives_master`: TERM and a dead master do not end it: `context.finish()` does (log).

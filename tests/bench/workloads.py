@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from tests.bench import deliveries
+from tests.bench.bruteforce import bruteforce
 from tests.bench.client import Imap, Pop3
 from tests.bench.idle import idle
 from tests.bench.mail import Library
@@ -318,4 +319,5 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "lmtp": lmtp,
     "lda": lda,
     "idle": idle,
+    "bruteforce": bruteforce,
 }

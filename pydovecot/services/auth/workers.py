@@ -1,13 +1,13 @@
 """The pool of auth-worker processes, as auth sees it: connections to the auth-worker socket.
 
 The master forks a worker for each connection. A connection does one step at a time; when all are busy and
-auth_worker_max_count is reached, steps wait in a queue that is bounded in length and time.
+auth_worker_max_count is reached, steps wait in a queue that is bounded in length and time, and in which the
+addresses of clients take turns.
 """
 
 import asyncio
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +17,8 @@ from pydovecot.authdb.steps import Blocking
 from pydovecot.event.event import Event
 from pydovecot.proto.auth import worker as protocol
 from pydovecot.proto.auth.lines import BadLine, LineBuffer
+from pydovecot.services.auth import penalty
+from pydovecot.services.auth.fair_queue import FairQueue
 
 LOOKUP_SECS: Final = 60  # Dovecot: AUTH_WORKER_LOOKUP_TIMEOUT_SECS
 IDLE_SECS: Final = 300  # Dovecot: AUTH_WORKER_MAX_IDLE_SECS
@@ -34,6 +36,12 @@ class _Job:
     since: float
     tried: bool = False
     parts: list[str] = field(default_factory=list)
+
+    @property
+    def asker(self) -> str:
+        """Whose turn it takes: that of an address, or of a user where there is none."""
+        request = self.step.request
+        return penalty.ident(request) or f"user {request.user}"
 
 
 class _Connection(asyncio.Protocol):
@@ -119,7 +127,7 @@ class WorkerPool:
     def __init__(self, path: str, settings_hash: str, limit: int, event: Event) -> None:
         self.settings_hash, self.event = settings_hash, event
         self._path, self._limit = path, max(limit, 1)
-        self._queue: deque[_Job] = deque()
+        self._queue: FairQueue[_Job] = FairQueue()
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
         self._connecting = 0
@@ -132,16 +140,19 @@ class WorkerPool:
 
     def submit(self, step: Blocking, callback: Callback) -> None:
         """Do a step; `callback` gets its value, or the value of a failure."""
-        if self._closed or len(self._queue) >= MAX_QUEUE:
-            if not self._closed:
-                self.event.error(f"auth-worker: {MAX_QUEUE} requests are waiting, this one fails")
+        if self._closed:
             callback(remote.failed(step))
             return
         job = _Job(step, callback, time.monotonic())
         if self._idle:
             self._idle.pop().start(job)
             return
-        self._queue.append(job)
+        self._queue.append(job.asker, job)
+        if len(self._queue) > MAX_QUEUE:
+            victim = self._queue.drop()
+            who = victim.asker
+            self.event.error(f"auth-worker: {MAX_QUEUE} requests are waiting, one of {who} fails")
+            victim.callback(remote.failed(victim.step))
         self._grow()
 
     def close(self) -> None:
@@ -177,7 +188,7 @@ class WorkerPool:
             # It may have died of something else: a killed worker costs nobody a login. One that dies of this
             # job takes one more with it.
             job.tried, job.parts = True, []
-            self._queue.appendleft(job)
+            self._queue.put_back(job.asker, job)
         elif job is not None:
             self.event.error("auth-worker: Worker process died unexpectedly")
             job.callback(remote.failed(job.step))
@@ -188,7 +199,7 @@ class WorkerPool:
 
     def _next_job(self) -> _Job | None:
         while self._queue:
-            job = self._queue.popleft()
+            job = self._queue.pop()
             if time.monotonic() - job.since < LOOKUP_SECS:
                 return job
             self.event.error("auth-worker: Request waited too long for a free worker")
@@ -238,6 +249,7 @@ class WorkerPool:
             self._fail_queue()
 
     def _fail_queue(self) -> None:
-        queue, self._queue = self._queue, deque()
-        for job in queue:
+        queue, self._queue = self._queue, FairQueue()
+        while queue:
+            job = queue.pop()
             job.callback(remote.failed(job.step))

@@ -17,6 +17,7 @@ class Child:
     idle_start: float = field(default_factory=time.time)  # 0: busy
     last_status: float = 0
     last_kill: float = 0
+    asked: bool = False  # to drop a client that is not logged in
     first_status: Timer | None = None  # runs until the first message
     idle: Timer | None = None
 

@@ -4,6 +4,7 @@ The rules are Dovecot's (service-monitor): processes accept for themselves; the 
 process has room. Names of counters are those of `doveadm service status`.
 """
 
+import itertools
 import os
 import random
 import signal
@@ -31,6 +32,8 @@ DROP_WARN_SECS: Final = 60
 DROP_AFTER_SECS: Final = 10
 FAILURES_IN_SEC: Final = 10
 PREFORK_AT_ONCE: Final = 10
+ROOM_SECS: Final = 0.02  # for login processes that were asked to drop their client; then the next are asked
+MAX_ASKED: Final = 8  # of them at once
 LOGIN_NOTIFY_SECS: Final = 2  # USR1 to login processes not more often
 INFINITE: Final = 0xFFFFFFFF
 
@@ -68,6 +71,7 @@ class Service:
         self._prefork: Timer | None = None
         self._notify: Timer | None = None
         self._notified = False
+        self._asking, self._last_asked = 1, 0.0
 
     # --- starting and stopping ------------------------------------------------------------------------
 
@@ -178,11 +182,35 @@ class Service:
             self.login_notify(full=True)
         pending = self.listen_pending
         self.listen_stop()
+        if self._ask_for_room():
+            self._drop = self.world.loop.call_later(ROOM_SECS, self._listen_now)
+            return
         self.listen_pending = True
         if pending and self.config.type != "login":
             self._drop_all()
             return
         self._drop = self.world.loop.call_later(DROP_AFTER_SECS, self._drop_timeout)
+
+    def _ask_for_room(self) -> bool:
+        """Ask the oldest login processes that were not asked yet to drop their client; False: all were asked.
+
+        Only those that serve so many clients and end: others listen, and see for themselves that they are
+        full. One is asked, and more each time while it goes on.
+        """
+        if self.config.type != "login" or not self.config.service_count:
+            return False
+        now = time.monotonic()
+        self._asking = min(2 * self._asking, MAX_ASKED) if now - self._last_asked < 1 else 1
+        self._last_asked = now
+        full = (one for one in self.children.values() if not one.available and one.first_status is None)
+        found = list(itertools.islice((one for one in full if not one.asked), self._asking))
+        for child in found:  # oldest first
+            child.asked = True
+            self._kill(child.pid, signal.SIGUSR2)
+        if not found:
+            for child in self.children.values():
+                child.asked = False
+        return bool(found)
 
     def _limit_words(self) -> str:
         config = self.config
