@@ -19,16 +19,17 @@ MOST_AHEAD_SECS: Final = 60  # that a file's time may be ahead after many change
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells one content of a file from another."""
+    """What tells one content of a file from another. mutt sets mtime back after writing; ctime it cannot."""
 
     inode: int = 0
     size: int = 0
     mtime_ns: int = 0
+    ctime_ns: int = 0
 
     @classmethod
     def of(cls, found: os.stat_result) -> "Stamp":
         """From stat."""
-        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 class MboxFile:

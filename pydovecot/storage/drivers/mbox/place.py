@@ -60,15 +60,16 @@ class Disk:
     def parse(cls, text: str) -> "Disk":
         """Nothing is known of an empty or foreign text."""
         try:
-            inode, size, mtime, unsure, recent = map(int, text.split())
+            inode, size, mtime, ctime, unsure, recent = map(int, text.split())
         except ValueError:
             return cls()
-        return cls(Stamp(inode, size, mtime), unsure, recent)
+        return cls(Stamp(inode, size, mtime, ctime), unsure, recent)
 
     def format(self) -> str:
         """For the index."""
         stamp = self.stamp
-        return f"{stamp.inode} {stamp.size} {stamp.mtime_ns} {self.unsure_until} {self.recent_from}"
+        times = f"{stamp.mtime_ns} {stamp.ctime_ns} {self.unsure_until}"
+        return f"{stamp.inode} {stamp.size} {times} {self.recent_from}"
 
     def knows(self, stamp: Stamp) -> bool:
         """The index is as the file with this stamp."""
@@ -130,7 +131,7 @@ class MboxPlace:
         ours = file.changed
         file.sync()
         disk.stamp = file.stamp()
-        settled = disk.stamp.mtime_ns + TICK_NS
+        settled = disk.stamp.ctime_ns + TICK_NS
         disk.unsure_until = 0 if ours or settled < time.time_ns() else settled
         self.index.set(disk=disk.format())
 

@@ -107,8 +107,8 @@ class _Pass:
             uidvalidity = base.uidvalidity
             self._index.set(uidvalidity=uidvalidity)
             if base.last_uid:
-                # Clients may know a HIGHESTMODSEQ of an index that was lost: start above any number of changes
-                # there can have been.
+                # Clients may know a HIGHESTMODSEQ of an index that was lost: start above any number of
+                # changes there can have been.
                 floor = max(int(time.time()), self._index.header().modseq + 1)
                 self._index.begin()
                 self._index.set(modseq=floor, log_from=floor, gone_from=floor)
