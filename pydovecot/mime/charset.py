@@ -101,6 +101,7 @@ _PRELOADED: Final = """
 """
 for _name in _PRELOADED.split():
     codecs.lookup(_name)
+_NOT_DIRECT: Final = bytes.maketrans(b"\\~", b"\xff\xff")  # not for themselves in UTF-7: RFC 2152
 _REPEATED: Final = re.compile("\ufffd\ufffd+")
 # Characters of UTF-8 as their first octets promise them; what these promise may be longer than the text.
 _PROMISED: Final = re.compile(
@@ -164,6 +165,8 @@ def decode(data: bytes, name: str = "utf-8") -> str:
 
 
 def _decoded(data: bytes, name: str) -> str:
+    if name == "utf-7":
+        data = data.translate(_NOT_DIRECT)
     try:
         return data.decode(name)
     except (UnicodeError, ValueError):

@@ -87,6 +87,7 @@ SCRIPTS["ends-in-latin1"] = b"Subject: bye\n\nViele Gr\xfc\xdfe\n"  # \xfc promi
 SCRIPTS["halfwidth-katakana"] = (
     b"Subject: =?ISO-2022-JP?B?GyhJSl02OBsoQg==?=\nContent-Type: text/plain; charset=iso-2022-jp\n\n\x1b(IJ]68\x1b(B and \x1b$B@$3&\x1b(B\n"
 )
+SCRIPTS["utf7-not-direct"] = b"Content-Type: text/plain; charset=utf-7\n\nback\\slash and ~ and +AFw-\n"
 SCRIPTS["hebrew-points"] = b"Content-Type: text/plain; charset=windows-1255\n\n" + "\u05e9\u05bc\u05c1\u05dc\u05d5\u05b9\u05dd \u05d1\u05bc\n".encode("cp1255")
 SCRIPTS["vietnamese-marks"] = (
     b"Subject: marks\nContent-Type: text/plain; charset=windows-1258\n\nTi\xea\xecng Vi\xea\xf2t, xin cha\xcco\n"
