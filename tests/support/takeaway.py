@@ -8,11 +8,29 @@ import pytest
 TakeAway = Callable[[pytest.MonkeyPatch], None]
 
 
+class _Whole:
+    """A table that gets its rows back in their order: monkeypatch alone puts the lost one at the end."""
+
+    def __init__(self, table: MutableMapping[Any, Any]) -> None:
+        self._table, self._rows = table, dict(table)
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+    @whole.setter
+    def whole(self, whole: bool) -> None:
+        if whole:
+            self._table.clear()
+            self._table.update(self._rows)
+
+
 def without(table: MutableMapping[Any, Any] | dict[Any, Any], key: object) -> TakeAway:
     """The row `key` of a table."""
 
     def take(patch: pytest.MonkeyPatch) -> None:
         assert key in table, f"no row {key!r}"
+        patch.setattr(_Whole(table), "whole", False)
         patch.delitem(table, key)
 
     return take

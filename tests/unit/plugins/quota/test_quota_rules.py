@@ -103,7 +103,7 @@ def test_roots_with_their_own_rules() -> None:
     ("plugin", "problem"),
     [
         ({"quota": "nothing:x"}, "Invalid quota root quota: Unknown quota backend: nothing"),
-        ({"quota": "count:x:foo"}, "Quota root x: count quota init failed: Unknown parameter for backend count: f"),
+        ({"quota": "count:x:foo"}, "Quota root x: count quota init failed: Unknown parameter for backend "),
         ({"quota": "count", "quota_warning": "storage=1"}, "Invalid warning rule: storage=1"),
         ({"quota": "count", "quota_grace": "10x"}, "Invalid quota_grace value '10x'"),
         ({"quota_max_mail_size": "big"}, "quota_max_mail_size: Invalid size: big"),
