@@ -98,6 +98,12 @@ class DovecotImap:
 
     def command(self, text: bytes, literal: bytes | None = None) -> bytes:
         """All that is answered up to the tagged line, which must be OK."""
+        answer = self.ask(text, literal)
+        assert re.search(rb"^t OK", answer, re.MULTILINE), answer
+        return answer
+
+    def ask(self, text: bytes, literal: bytes | None = None) -> bytes:
+        """All that is answered up to the tagged line."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(
             b"t " + text + (b" {%d+}\r\n%s" % (len(literal), literal) if literal else b"") + b"\r\n"
@@ -110,7 +116,6 @@ class DovecotImap:
             if match := re.search(rb"\{(\d+)\}\r\n\Z", line):
                 answer += self._process.stdout.read(int(match[1]))
             if line.startswith(b"t "):
-                assert line.startswith(b"t OK"), answer
                 return answer
 
     def append(self, text: bytes, flags: bytes = b"") -> int:

@@ -137,6 +137,25 @@ def killed(root: Path, step: Step, at: int) -> bool:
     return os.waitstatus_to_exitcode(status) == 1
 
 
+def test_a_file_that_was_rewritten_since_is_left_as_it_is(tmp_path: Path) -> None:
+    """What was to be written does not fit any more: it is kept aside, and told."""
+    fill(tmp_path)
+    assert killed(tmp_path, expunge_first, 2)  # within the first block that goes into the file
+    (journal_path,) = (tmp_path / "mail/.imap").glob("pydovecot.journal.*")
+    data = b"".join(FOREIGN.replace(b"foreign", b"%d" % one) for one in range(700))
+    with (tmp_path / "spool").open("r+b") as spool:
+        spool.write(data)
+        spool.truncate()
+    told: list[str] = []
+    store = open_store(StorageUser("alice", str(tmp_path), log_error=told.append), settings(tmp_path))
+    view = store.open("INBOX")
+    assert len(view.uids) == 700 and len(told) == 1 and "rewritten by another program" in told[0]
+    view.close()
+    store.close()
+    assert not journal_path.exists() and Path(f"{journal_path}.lost").exists()
+    assert len(state(tmp_path)) == 700
+
+
 @pytest.mark.parametrize("foreign", [False, True], ids=["alone", "foreign"])
 @pytest.mark.parametrize("step", [append, keyword, keyword_of_all, expunge_first, expunge_last])
 def test_all_or_nothing(tmp_path: Path, step: Step, foreign: bool) -> None:
