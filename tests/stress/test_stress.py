@@ -26,7 +26,7 @@ FOUND = {
     "DuplicateUid": ANY,
     "ExpungeInFetch": "EXPUNGE while FETCH runs",
     "ExpungeAlone": "EXPUNGE while no command runs",
-    "LostFlag": "lost keyword",
+    "LostFlag": "lost keyword|flags of UID .* changed, but not MODSEQ",
     "StaleModseq": "MODSEQ",
     "FallingModseq": "MODSEQ",
     "WrongExists": ANY,
