@@ -84,7 +84,7 @@ def test_samples_set_the_fast_login_mode_and_defaults_do_not(tmp_path: Path) -> 
     for name in ("imap-login", "pop3-login"):
         service = next(one for one in config.services if one.name == name)
         assert (service.service_count, service.client_limit, service.process_min_avail) == (0, 1000, 2)
-    (tmp_path / "c").write_text("")
+    (tmp_path / "c").write_text("passdb {\n  driver = pam\n}\n")
     defaults = load(str(tmp_path / "c")).services
     plain = next(one for one in defaults if one.name == "imap-login")
     assert plain.service_count == 1

@@ -7,12 +7,14 @@ import pytest
 from pydovecot.services.config.load import load
 from pydovecot.settings.errors import ConfigError
 
+PASSDB = "passdb {\n driver = pam\n}\n"
+
 
 def test_warnings_of_all_kinds(tmp_path: Path) -> None:
     path = tmp_path / "c"
     path.write_text(
         "mail_home = a#b\nssl_disable = yes\ndirector_servers = x\n"
-        "service auth {\n unix_listener /run/dovecot/x {\n mode = 0600\n }\n}\n"
+        "service auth {\n unix_listener /run/dovecot/x {\n mode = 0600\n }\n}\n" + PASSDB
     )
     warnings = load(str(path)).warnings
     for word in ("Ambiguous '#'", "ssl_disable has been renamed", "should remove base_dir prefix"):
@@ -40,7 +42,7 @@ def test_variables_are_expanded(tmp_path: Path) -> None:
     path.write_text("base_dir = /x\nmail_home = $base_dir/no\n")
     with pytest.raises(ConfigError, match=r"line 2: Unknown variable: \$base_dir/no"):
         load(str(path))
-    path.write_text("base_dir = /x\nmail_home = $base_dir\n")
+    path.write_text("base_dir = /x\nmail_home = $base_dir\n" + PASSDB)
     assert load(str(path)).settings["mail_home"] == "/x"
 
 
@@ -57,9 +59,10 @@ def test_files_that_are_named_must_be_there(tmp_path: Path) -> None:
 
 def test_a_storage_driver_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "c"
-    path.write_text("mail_location = mdbox:~/mail\nnamespace x {\n prefix = x/\n location = maildir:~/x\n}\n")
+    namespace = "namespace x {\n prefix = x/\n location = maildir:~/x\n}\n"
+    path.write_text(f"mail_location = mdbox:~/mail\n{namespace}{PASSDB}")
     assert load(str(path)).warnings == (f"{path} line 1: mail storage driver mdbox is not implemented",)
-    path.write_text("mail_location = maildir:~/M:ALT=/alt:INDEX=/i:NO-NOSELECT\n")
+    path.write_text("mail_location = maildir:~/M:ALT=/alt:INDEX=/i:NO-NOSELECT\n" + PASSDB)
     keys = ("ALT", "NO-NOSELECT")
     wanted = [f"{path} line 1: mail location key {key} is not implemented, it has no effect" for key in keys]
     assert list(load(str(path)).warnings) == wanted
