@@ -16,6 +16,7 @@ from pydovecot.services.log.main import SPEC as LOG
 from pydovecot.services.pop3.main import SPEC as POP3
 from pydovecot.services.pop3_login.main import SPEC as POP3_LOGIN
 from pydovecot.services.quota_status.main import SPEC as QUOTA_STATUS
+from pydovecot.services.script.main import SPEC as SCRIPT
 
 ROLES: Final[dict[str, ServiceSpec]] = {
     "anvil": ANVIL,
@@ -29,4 +30,5 @@ ROLES: Final[dict[str, ServiceSpec]] = {
     "pop3": POP3,
     "pop3-login": POP3_LOGIN,
     "quota-status": QUOTA_STATUS,
+    "script": SCRIPT,
 }

@@ -1,0 +1,1 @@
+"""Runs the administrator's scripts for other services."""
