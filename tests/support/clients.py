@@ -103,14 +103,14 @@ class Account:
     def bodies_on_server(self, folder: str = "INBOX") -> list[bytes]:
         return [body for _, body in self.on_server(folder)]
 
-    def wait_for(self, folder: str, bodies: list[bytes], seconds: float = 25) -> None:
+    def wait_for(self, folder: str, bodies: list[bytes], seconds: float = 60) -> None:
         """Until a folder has just these messages: clients show what they will do before they do it."""
         end = time.monotonic() + seconds
         while (seen := digests(self.bodies_on_server(folder))) != digests(bodies):
             assert time.monotonic() < end, f"{folder} has {seen}"
             time.sleep(0.1)
 
-    def wait_for_flag(self, folder: str, subject: bytes, flag: bytes, seconds: float = 25) -> None:
+    def wait_for_flag(self, folder: str, subject: bytes, flag: bytes, seconds: float = 60) -> None:
         """Until the message with a subject (as it is in the header) has a flag."""
         end = time.monotonic() + seconds
         while True:

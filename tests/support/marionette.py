@@ -66,7 +66,7 @@ class Marionette:
             raise MarionetteError(f"{value} in {script}")
         return value[0]
 
-    def wait(self, what: str, script: str, *args: object, seconds: float = 25) -> Any:
+    def wait(self, what: str, script: str, *args: object, seconds: float = 60) -> Any:
         """Run a script until what it returns is true; that value."""
         end = time.monotonic() + seconds
         while not (value := self.run(script, *args)):

@@ -154,7 +154,7 @@ class Thunderbird:
     def run(self, script: str, *args: object) -> Any:
         return self.driver.run(HELPERS + script, *args)
 
-    def wait(self, what: str, script: str, *args: object, seconds: float = 25) -> Any:
+    def wait(self, what: str, script: str, *args: object, seconds: float = 60) -> Any:
         return self.driver.wait(what, HELPERS + script, *args, seconds=seconds)
 
 

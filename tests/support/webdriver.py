@@ -126,7 +126,7 @@ class Browser:
         """What the body of a function returns; it sees `arguments`."""
         return self._command("POST", "/execute/sync", {"script": script, "args": list(args)})
 
-    def wait(self, what: str, script: str, *args: object, seconds: float = 25) -> Any:
+    def wait(self, what: str, script: str, *args: object, seconds: float = 60) -> Any:
         """Run a script until what it returns is true; that value. Pages that come and go are no failure."""
         end = time.monotonic() + seconds
         while True:
