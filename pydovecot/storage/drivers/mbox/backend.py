@@ -80,8 +80,9 @@ class MboxBackend:
         return ""
 
     def rules(self, path: str) -> LockRules:
-        """Only for INBOX there are privileges."""
-        return self._inbox_rules if path == self.layout.inbox_path else self._rules
+        """Privileges are there for an INBOX outside of the user's own directory only, as in Dovecot."""
+        spool = path == self.layout.inbox_path and not path.startswith(self.layout.root + "/")
+        return self._inbox_rules if spool else self._rules
 
     @property
     def database(self) -> Database:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from typing import Final
@@ -115,7 +116,8 @@ class MboxFile:
 
     def _close_data(self) -> None:
         if isinstance(self._data, mmap):
-            self._data.close()
+            with suppress(BufferError):  # some exception's traceback still looks at it
+                self._data.close()
         self._data = None
 
     def sync(self) -> None:

@@ -116,7 +116,8 @@ class MboxLayout:
         try:
             self._make_file(path)
         except PermissionError as exc:
-            if not (self.inbox and parts == INBOX) or self._privileged_gid < 0:
+            spool = self.inbox and parts == INBOX and not path.startswith(self.root + "/")
+            if not spool or self._privileged_gid < 0:
                 raise _failure(exc) from exc
             try:
                 with with_group(self._privileged_gid):
