@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mta import test_exim, test_postfix_system, test_sendmail, virtual
+from tests.mta import test_exim, test_postfix_quota, test_postfix_system, test_sendmail, virtual
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -24,8 +24,12 @@ def lines(text: str) -> set[str]:
     "text",
     [
         virtual.DOVECOT_CONF, virtual.MAIN_CF, test_postfix_system.DOVECOT_CONF, test_postfix_system.MAIN_CF,
+        test_postfix_quota.DOVECOT_CONF.replace("storage=10k", "storage=1G"), test_postfix_quota.MAIN_CF,
     ],
-    ids=["virtual dovecot.conf", "virtual main.cf", "system dovecot.conf", "system main.cf"],
+    ids=[
+        "virtual dovecot.conf", "virtual main.cf", "system dovecot.conf", "system main.cf",
+        "quota dovecot.conf", "quota main.cf",
+    ],
 )  # fmt: skip
 def test_the_postfix_recipes(text: str) -> None:
     only_here = {"mail_uid =", "mail_gid =", "auth_verbose = yes", "protocols = imap pop3 lmtp"}

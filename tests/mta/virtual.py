@@ -56,12 +56,13 @@ class VirtualHost:
 
 
 @contextmanager
-def virtual_host() -> Iterator[VirtualHost]:
-    """Started, and stopped at the end."""
+def virtual_host(more_conf: str = "", more_main_cf: str = "") -> Iterator[VirtualHost]:
+    """Started, and stopped at the end. `{root}` in what is added: the directory of our server."""
     place = ServerDir.make()
     (place.root / "users").write_text("".join(f"{user}:wonder\n" for user in USERS))
     (place.root / "users").chmod(0o644)
-    conf = DOVECOT_CONF.format(root=place.root, uid=place.mail_uid, gid=place.mail_gid)
-    main_cf = MAIN_CF.format(root=place.root)
+    ids = {"uid": place.mail_uid, "gid": place.mail_gid}
+    conf = (DOVECOT_CONF + more_conf).format(root=place.root, **ids)
+    main_cf = (MAIN_CF + more_main_cf).format(root=place.root)
     with Cluster(conf, static_users=False, place=place) as server, Postfix(main_cf) as postfix:
         yield VirtualHost(server, postfix)

@@ -133,8 +133,12 @@ class MboxBackend:
     def delete(self, parts: Parts) -> None:
         """The file and what the index knows."""
         existed = self.layout.existence(parts)
+        lost = self.status(parts, size=True) if self.hook and existed is Existence.MAILBOX else None
         self.layout.delete(parts)
         self._folders.pop(parts, None)
+        if self.hook is not None and lost is not None and lost.messages:
+            # As stored a message is no larger; who counts octets of files looks at the files.
+            self.hook.mailbox(parts).left(lost.messages, lost.size, lost.size)
         if existed is Existence.MAILBOX:
             with self.database.write():
                 MailboxIndex(self.database, shown(self.layout.relative(parts))).drop()

@@ -86,6 +86,9 @@ class MemoryBackend:
             raise UserError(Code.NONEXISTENT, "Mailbox doesn't exist: " + self.separator.join(parts))
         box.deleted = True
         box.wake()
+        if self.hook is not None and box.mails:
+            gone = [mail.stored for mail in box.mails.values()]
+            self.hook.mailbox(parts).left(len(gone), sum(map(len, gone)), sum(map(crlf_size, gone)))
 
     def rename(self, old: Parts, new: Parts) -> None:
         """Move it and everything below."""
