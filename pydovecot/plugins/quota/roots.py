@@ -58,7 +58,8 @@ def read(
         return None if text is None else expand(text)
 
     settings = QuotaSettings([])
-    settings.exceeded = value("quota_exceeded_message") or EXCEEDED
+    # A file (`</path`) has line ends, an answer must not.
+    settings.exceeded = " ".join((value("quota_exceeded_message") or "").split()) or EXCEEDED
     settings.crlf_sizes = (value("quota_vsizes") or "no")[0] in TRUE
     largest = value("quota_max_mail_size")
     if largest:

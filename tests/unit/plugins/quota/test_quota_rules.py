@@ -89,7 +89,7 @@ def test_roots_with_their_own_rules() -> None:
         quota_rule4="Never:bytes=+1",
         quota2="count:%u",
         quota2_rule="*:bytes=2",
-        quota_exceeded_message="Full, %u",
+        quota_exceeded_message="Full,\n %u\n",
         quota_max_mail_size="1k",
     )
     first, second = made.roots
