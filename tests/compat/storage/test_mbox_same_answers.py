@@ -206,3 +206,47 @@ def same_names(roots: tuple[Path, Path]) -> None:
 
 def test_same_names(roots: tuple[Path, Path]) -> None:
     as_ordinary_user(lambda: same_names(roots))
+
+
+# What APPEND makes of it: whole lines, no From_ line in a header, nothing of the format's own fields.
+APPENDS = [
+    b"a: b\r\n\r\nbody\r\n",
+    b"a: b\r\n\r\nbody",
+    b"a: b\r\n\r\n",
+    b"a: b\r\n",
+    b"a: b",
+    b"\r\nbody\r\n",
+    b"body without header",
+    b"body\r\nmore\r\n\r\nx\r\n",
+    b"a: b\r\n\r\nbody\r\n\r\n\r\n",
+    b"Status: RO\r\nX-UID: 5\r\na: b\r\nContent-Length: 77\r\n\r\nx\r\n",
+    b"a: b\n\nlf\n",
+    b"a: b\r\n\r\nFrom x Tue Nov 24 06:04:15 2026\r\ny\r\n",
+    b"From x Tue Nov 24 06:04:15 2026\r\na: b\r\n\r\nz\r\n",
+    b">From x Tue Nov 24 06:04:15 2026\r\na: b\r\n\r\nz\r\n",
+    b"a: b\r\nFrom x Tue Nov 24 06:04:15 2026\r\nc: d\r\n\r\nz\r\n",
+    b"a: b\r\n\r\nx\ry\r\n",
+    b"a: b\r\n\r\n\r\n",
+]
+
+
+def same_appends(roots: tuple[Path, Path]) -> None:
+    for root in roots:
+        (root / "spool").touch()
+    one, two = Ours(roots[0]), dovecot(roots[1])
+    for text in APPENDS:
+        one.command(b"APPEND INBOX {%d+}\r\n%s" % (len(text), text))
+        two.append(text)
+    question = b"FETCH 1:* (UID RFC822.SIZE BODY.PEEK[])"
+    one.command(b"NOOP")
+    two.command(b"NOOP")
+    ours, theirs = untagged(one.command(question)), untagged(two.command(question))
+    assert len(ours) == len(theirs) == len(APPENDS)
+    for left, right in zip(ours, theirs, strict=True):
+        assert left == right
+    one.close()
+    two.close()
+
+
+def test_same_appends(roots: tuple[Path, Path]) -> None:
+    as_ordinary_user(lambda: same_appends(roots))

@@ -25,6 +25,7 @@ _OTHER: Final = (
 _LINE: Final = rb"From " + _SENDER + rb" ++(?:" + _USUAL + rb"|" + _OTHER + rb")"
 LINE: Final = re.compile(_LINE)
 NEXT: Final = re.compile(rb"\n" + _LINE)
+WHOLE: Final = re.compile(rb"^" + _LINE + rb"[^\n]*\n?", re.MULTILINE)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES: Final = tuple(name.capitalize() for name in _MONTHS)
 

@@ -96,6 +96,9 @@ class MboxSave:
         current.out.seek(0)
         data = current.out.read()
         end = mime_header.end(data)
+        if end == len(data) or not data.endswith(b"\n"):
+            # An empty line stands before the next From_ line, also behind what has no body; as Dovecot.
+            data += b"\r\n" if self._place.host.crlf else b"\n"
         current.header, current.body_size = data[:end], len(data) - end
         if self._arrival is not None:
             self._arrival.add(len(data), crlf_size(data), moved=current.moved)
@@ -151,6 +154,7 @@ class MboxSave:
             head = self._header(one, meta, eol)
             one.out.seek(len(one.header))
             body = one.out.read()
+            body += eol if not body.endswith(b"\n") else b""
             pieces += [line, head, body, eol]
             begin = at + len(line)
             mail = Mail(at, begin, begin + len(head), begin + len(head) + len(body), 0)
@@ -163,7 +167,7 @@ class MboxSave:
 
     @staticmethod
     def _header(one: _Pending, meta: Meta, eol: bytes) -> bytes:
-        raw = without_meta(one.header)
+        raw = without_meta(fromline.WHOLE.sub(b"", one.header))
         if not raw.endswith(eol + eol) and raw != eol:
             raw = raw + (eol if raw.endswith(eol) or not raw else eol + eol)
         return render(raw, meta, one.body_size, padding=PADDING, always=True)
@@ -178,3 +182,4 @@ class MboxSave:
         for one in [*self._pending, *([self._current] if self._current else [])]:
             one.out.close()
         self._pending, self._current = [], None
+

@@ -99,29 +99,34 @@ def _scan_one(data: Buffer, size: int, start: int, first: bool) -> Mail | None:
     found = _HEAD_END.search(data, head - 1, size)
     body = found.end() if found else size
     mail = Mail(start, head, body, size, size)
-    if not _ends_in_header(data, size, mail):
-        _take_fields(data, mail, first)
-        if not (mail.length >= 0 and _is_end(data, size, mail, mail.body + mail.length)):
-            match = NEXT.search(data, mail.body, size)
-            if match is not None:
-                _end_at(data, mail, match.start())
-            else:
-                _end_of_file(data, size, mail)
-    else:
-        _take_fields(data, mail, first)
+    inside = _next_line(data, head, body - 1, size)
+    if inside >= 0:
+        mail.body = body = inside + 1  # a header that does not end before the next message
+    _take_fields(data, mail, first)
+    if inside >= 0:
+        _end_at(data, mail, inside)
+    elif not (mail.length >= 0 and _is_end(data, size, mail, body + mail.length)):
+        # The empty line may be the one before the next From_ line.
+        newline = _next_line(data, max(head, body - 1), size, size)
+        if newline >= 0:
+            _end_at(data, mail, newline)
+        else:
+            _end_of_file(data, size, mail)
     mail.body = max(mail.head, min(mail.body, mail.end))
     return mail
 
 
-def _ends_in_header(data: Buffer, size: int, mail: Mail) -> bool:
-    at = data.find(b"\nFrom ", mail.head, min(size, mail.body + 5))
+def _next_line(data: Buffer, start: int, end: int, size: int) -> int:
+    """The first newline from `start` and before `end` that a From_ line follows, or -1."""
+    if end >= size:
+        match = NEXT.search(data, start, size)
+        return match.start() if match is not None else -1
+    at = data.find(b"\nFrom ", start, min(size, end + 5))
     while at >= 0:
         if NEXT.match(data, at, size):
-            _end_at(data, mail, at)
-            mail.body = min(mail.body, mail.end)
-            return True
-        at = data.find(b"\nFrom ", at + 1, min(size, mail.body + 5))
-    return False
+            return at
+        at = data.find(b"\nFrom ", at + 1, min(size, end + 5))
+    return -1
 
 
 def _end_at(data: Buffer, mail: Mail, newline: int) -> None:

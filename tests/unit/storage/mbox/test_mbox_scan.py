@@ -66,6 +66,9 @@ def found(data: bytes) -> list[bytes]:
         (LINE + LINE + b"\nx\n\n", [LINE + b"\nx\n"]),
         (LINE + b"\nFrom here on\n\nx\n\n", [b"\nFrom here on\n\nx\n"]),
         (CRLF_LINE + b"A: b\r\n\r\nx\r\n\r\n" + LINE + b"\ny\n\n", [b"A: b\r\n\r\nx\r\n", b"\ny\n"]),
+        # An empty line before a From_ line may be a body that Content-Length tells of.
+        (LINE + b"Content-Length: %d\n\n" % (len(LINE) + 2) + LINE + b"x\n\n", [
+            b"Content-Length: %d\n\n" % (len(LINE) + 2) + LINE + b"x\n"]),
         # Content-Length counts where it leads to a From_ line or to the end.
         (LINE + b"Content-Length: %d\n\na\n" % (len(LINE) + 4) + LINE + b"x\n\n", [
             b"Content-Length: %d\n\na\n" % (len(LINE) + 4) + LINE + b"x\n"]),
