@@ -104,7 +104,7 @@ class UserdbEntry:
 
     def apply(self, request: AuthRequest, words: Words) -> None:
         for name, value in words:
-            userdb_fields.apply(request, name, request.expand(value))
+            userdb_fields.apply(request, name, request.expand(value), self.log)
 
 
 class BadDatabase(Exception):

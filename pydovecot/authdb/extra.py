@@ -1,5 +1,8 @@
 """What the extra fields of a passdb mean when it gives them (features E.3)."""
 
+import random
+import re
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -13,6 +16,9 @@ from pydovecot.password.secret import HIDDEN
 # Fields that hold a stored or plain password: never shown in debug lines.
 SECRET_FIELDS: Final = frozenset({"password", "password_noscheme", "pass", "rpop_id"})
 
+MAX_DELAY_SECS: Final = 300  # Dovecot: AUTH_REQUEST_MAX_DELAY_SECS
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+
 
 def apply(request: AuthRequest, name: str, value: str, default_scheme: str, log: DbLog) -> None:
     """Take one extra field. `log` says why a check fails; the lookup then fails at its end."""
@@ -20,7 +26,7 @@ def apply(request: AuthRequest, name: str, value: str, default_scheme: str, log:
     if handler is not None:
         handler(request, name, value, default_scheme, log)
     elif name.startswith("userdb_"):
-        _userdb(request, name, value)
+        _userdb(request, name, value, log)
     elif name:
         request.extra.add(name, value)
 
@@ -48,11 +54,17 @@ def shown(name: str, value: str) -> str:
     return f"{name}={HIDDEN if name in SECRET_FIELDS else value}"
 
 
-def _password(request: AuthRequest, _name: str, value: str, default_scheme: str, _log: DbLog) -> None:
+def _password(request: AuthRequest, _name: str, value: str, default_scheme: str, log: DbLog) -> None:
+    if request.stored is not None:
+        log.error(request, "Multiple password values not supported")
+        return
     request.stored = schemes.parse(value.encode("utf-8", "surrogateescape"), default_scheme)
 
 
-def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, _log: DbLog) -> None:
+def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, log: DbLog) -> None:
+    if request.stored is not None:
+        log.error(request, "Multiple password values not supported")
+        return
     request.stored = Stored("PLAIN", "", value.encode("utf-8", "surrogateescape"))
 
 
@@ -70,8 +82,9 @@ def _user(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog
     request.extra.add("user", value, hidden=True)
 
 
-def _login_user(request: AuthRequest, _name: str, value: str, _scheme: str, _log: DbLog) -> None:
+def _login_user(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
     if value:
+        request.extra.add(name, value, hidden=True)
         request.requested_login_user = value
 
 
@@ -109,15 +122,38 @@ def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _
     request.extra.add("nopassword", "y", hidden=True)
 
 
+def _delay_until(request: AuthRequest, name: str, value: str, _scheme: str, log: DbLog) -> None:
+    """`time[+most]`: a right password is answered at that UNIX time, or up to `most` seconds later."""
+    stamp, plus, most = value.partition("+")
+    if not _NUMBER.fullmatch(stamp):
+        log.error(request, f"Invalid delay_until timestamp '{stamp}'")
+    elif plus and not (_NUMBER.fullmatch(most) and int(most) >= 0):
+        log.error(request, f"Invalid delay_until randomness number '{most}'")
+    elif int(stamp) > time.time() + MAX_DELAY_SECS:
+        log.error(request, f"delay_until timestamp {stamp} is too much in the future, failing")
+    else:
+        request.extra.add(name, value, hidden=True)
+        return
+    request.failed = True
+
+
+def delay_secs(request: AuthRequest, now: float) -> float:
+    """How long the answer to a right password has to wait because of delay_until."""
+    stamp, _, most = (request.extra.get("delay_until") or "0").partition("+")
+    if int(stamp) <= now:
+        return 0.0
+    return min(int(stamp) - now + random.uniform(0, int(most or 0)), MAX_DELAY_SECS)
+
+
 def _rpop_id(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:
     """What RPOP asks for in place of the password: no client may see it."""
     request.extra.add(name, value, hidden=True)
 
 
-def _userdb(request: AuthRequest, name: str, value: str) -> None:
+def _userdb(request: AuthRequest, name: str, value: str, log: DbLog) -> None:
     request.extra.add(name, value, hidden=True)
     request.userdb_prefetched = True
-    userdb_fields.apply(request, name[len("userdb_") :], value)
+    userdb_fields.apply(request, name[len("userdb_") :], value, log)
 
 
 def _passdb_import(request: AuthRequest, _name: str, value: str, default_scheme: str, log: DbLog) -> None:
@@ -137,6 +173,7 @@ _HANDLERS: Final[dict[str, Handler]] = {
     "allow_nets": _allow_nets,
     "allow_real_nets": _allow_nets,
     "fail": _fail,
+    "delay_until": _delay_until,
     "nopassword": _nopassword,
     "noauthenticate": _noauthenticate,
     "rpop_id": _rpop_id,

@@ -94,12 +94,15 @@ class PassdbChain:
         while True:
             entry = entries[position]
             request.stored, request.failed = None, False
+            login_user = request.requested_login_user
             result = yield from ask(entry, request, state)
+            if result is not Result.OK:
+                request.requested_login_user = login_user  # the field of a passdb that failed
             result, rule = self._judge(entry, request, result, state)
             if rule is None:
                 return result
-            if master and result is Result.OK:
-                self._become(request)
+            if request.requested_login_user is not None and result is Result.OK:
+                self._become(request)  # a master user, or one whom the field login_user makes one
                 master, entries, position = False, self.passdbs, -1
             position = self._next(entries, position + 1, request)
             if result in (Result.OK, Result.NEXT):
@@ -111,7 +114,7 @@ class PassdbChain:
             if rule.continues and position >= 0:
                 state.internal |= result is Result.INTERNAL
                 continue
-            return self._final(result, state)
+            return self._final(entry, request, result, state)
 
     def _judge(
         self, entry: PassdbEntry, request: AuthRequest, result: Result, state: _State
@@ -152,9 +155,9 @@ class PassdbChain:
         request.extra.remove("noauthenticate")
         return result, rule
 
-    def _final(self, result: Result, state: _State) -> Result:
+    def _final(self, entry: PassdbEntry, request: AuthRequest, result: Result, state: _State) -> Result:
         if result is Result.NEXT:
-            self._event.error("Last passdb had noauthenticate field, cannot authenticate user")
+            entry.log.error(request, "Last passdb had noauthenticate field, cannot authenticate user")
             return Result.INTERNAL
         if state.success:
             return Result.OK

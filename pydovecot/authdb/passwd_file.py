@@ -24,6 +24,10 @@ class FileFailed(Exception):
     """The file cannot be read; the text says why."""
 
 
+class FileMissing(FileFailed):
+    """There is no such file."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileUser:
     """One line, taken apart. `uid`, `gid` and `home` are "" where the line has none."""
@@ -62,7 +66,8 @@ class PasswdFile:
         except (OSError, ValueError) as exc:
             self._stamp, self._lines = None, {}
             text = getattr(exc, "strerror", exc)
-            raise FileFailed(f"stat({self.path}) failed: {text}{_who(exc)}") from exc
+            kind = FileMissing if isinstance(exc, FileNotFoundError) else FileFailed
+            raise kind(f"stat({self.path}) failed: {text}{_who(exc)}") from exc
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
         if stamp == self._stamp:
             return
@@ -117,9 +122,9 @@ def _who(exc: Exception) -> str:
 
 def _extra_fields(parts: list[str]) -> tuple[str, ...]:
     if parts and not parts[0]:
-        # The oldest form has an empty field here, then the mail location.
+        # The oldest form has an empty field here, then the mail location; after a blank come fields.
         mail = ":".join(parts[1:])
-        return (f"userdb_mail={mail}",) if mail else ()
+        return tuple(f"userdb_mail={mail}".split()) if mail else ()
     return tuple(":".join(parts).split())
 
 

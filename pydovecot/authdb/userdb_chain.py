@@ -62,7 +62,7 @@ class UserdbChain:
         if not request.userdb_lookup:
             one = len(self.userdbs) == 1
             text = "user not found from userdb" if one else "user not found from any userdbs"
-            name = self.userdbs[0].log.name if one else "userdb"
+            name = self.userdbs[0].log.name if one else (request.mech or "userdb").lower()
             self._event.error(f"{name}({request.log_id()}): {text}")
         return UserResult.UNKNOWN
 

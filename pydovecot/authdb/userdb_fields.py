@@ -6,31 +6,34 @@ import pwd
 from collections.abc import Callable
 from typing import Final
 
+from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.request import AuthRequest
 
 MAX_ID: Final = 2**32 - 2
 
 
-def apply(request: AuthRequest, name: str, value: str) -> None:
+def apply(request: AuthRequest, name: str, value: str, log: DbLog) -> None:
     """Take one field; a broken one makes the lookup a temporary failure, so that mail is not lost."""
     handler = _HANDLERS.get(name)
     if handler is not None:
-        handler(request, value)
+        handler(request, value, log)
     elif name:
         request.userdb_fields().add(name, value)
 
 
-def _uid(request: AuthRequest, value: str) -> None:
+def _uid(request: AuthRequest, value: str, log: DbLog) -> None:
     number = parse_uid(value)
     if number is None:
+        log.error(request, f"Invalid UID value '{value}'")
         request.tempfail = True
     else:
         request.userdb_fields().add("uid", str(number))
 
 
-def _gid(request: AuthRequest, value: str) -> None:
+def _gid(request: AuthRequest, value: str, log: DbLog) -> None:
     number = parse_gid(value)
     if number is None:
+        log.error(request, f"Invalid GID value '{value}'")
         request.tempfail = True
     else:
         request.userdb_fields().add("gid", str(number))
@@ -56,39 +59,40 @@ def parse_gid(text: str) -> int | None:
         return None
 
 
-def _user(request: AuthRequest, value: str) -> None:
+def _user(request: AuthRequest, value: str, _log: DbLog) -> None:
     if value:
         request.user = value
 
 
-def _tempfail(request: AuthRequest, _value: str) -> None:
+def _tempfail(request: AuthRequest, _value: str, _log: DbLog) -> None:
     request.tempfail = True
 
 
-def _uidgid_file(request: AuthRequest, value: str) -> None:
+def _uidgid_file(request: AuthRequest, value: str, log: DbLog) -> None:
     """The owner of a file is the user."""
     try:
         status = os.stat(value)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as exc:
+        log.error(request, f"stat({value}) failed: {getattr(exc, 'strerror', exc)}")
         request.tempfail = True
         return
     request.userdb_fields().add("uid", str(status.st_uid))
     request.userdb_fields().add("gid", str(status.st_gid))
 
 
-def _import(request: AuthRequest, value: str) -> None:
+def _import(request: AuthRequest, value: str, log: DbLog) -> None:
     for pair in value.split("\t"):
         name, _, text = pair.partition("=")
         if name != "userdb_import":
-            apply(request, name, text)
+            apply(request, name, text, log)
 
 
-def _system_user(request: AuthRequest, value: str) -> None:
+def _system_user(request: AuthRequest, value: str, _log: DbLog) -> None:
     """The name of old versions."""
     request.userdb_fields().add("system_groups_user", value)
 
 
-_HANDLERS: Final[dict[str, Callable[[AuthRequest, str], None]]] = {
+_HANDLERS: Final[dict[str, Callable[[AuthRequest, str, DbLog], None]]] = {
     "uid": _uid,
     "gid": _gid,
     "user": _user,

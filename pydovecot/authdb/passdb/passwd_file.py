@@ -3,7 +3,7 @@
 from pydovecot.authdb import extra
 from pydovecot.authdb.driver import BadArgs, DriverWorld
 from pydovecot.authdb.log import DbLog
-from pydovecot.authdb.passwd_file import FileFailed, parse_args
+from pydovecot.authdb.passwd_file import FileFailed, FileMissing, parse_args
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.result import Result
 from pydovecot.password import schemes
@@ -34,6 +34,12 @@ class PasswdFilePassdb:
             log.debug(request, f"lookup: user={name} file={path}")
         try:
             user = self._files.get(path).find(name)
+        except FileMissing as exc:
+            if "%" not in self._args.path:
+                log.error(request, str(exc))
+                return Result.INTERNAL
+            log.info(request, f"missing passwd file: {path}")  # of a domain that we do not have
+            return Result.UNKNOWN
         except FileFailed as exc:
             log.error(request, str(exc))
             return Result.INTERNAL

@@ -39,7 +39,7 @@ class PasswdUserdb:
         fields.add("gid", str(entry.pw_gid))
         fields.add("home", entry.pw_dir)
         for name, value in self._fields:
-            userdb_fields.apply(request, name, request.expand(value))
+            userdb_fields.apply(request, name, request.expand(value), log)
         return UserResult.OK
 
     def users(self) -> Iterator[str] | None:

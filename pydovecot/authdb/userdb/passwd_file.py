@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydovecot.authdb import userdb_fields
 from pydovecot.authdb.driver import BadArgs, DriverWorld
 from pydovecot.authdb.log import DbLog
-from pydovecot.authdb.passwd_file import FileFailed, parse_args
+from pydovecot.authdb.passwd_file import FileFailed, FileMissing, parse_args
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.result import UserResult
 
@@ -35,6 +35,12 @@ class PasswdFileUserdb:
             log.debug(request, f"lookup: user={name} file={path}")
         try:
             user = self._files.get(path, userdb=True).find(name)
+        except FileMissing as exc:
+            if "%" not in self._args.path:
+                log.error(request, str(exc))
+                return UserResult.INTERNAL
+            log.info(request, f"missing passwd file: {path}")  # of a domain that we do not have
+            return UserResult.UNKNOWN
         except FileFailed as exc:
             log.error(request, str(exc))
             return UserResult.INTERNAL
@@ -44,11 +50,11 @@ class PasswdFileUserdb:
         request.userdb_fields()
         for field, value in (("uid", user.uid), ("gid", user.gid), ("home", user.home)):
             if value:
-                userdb_fields.apply(request, field, value)
+                userdb_fields.apply(request, field, value, log)
         for word in user.extra:
             if word.startswith("userdb_"):
                 field, _, value = word[len("userdb_") :].partition("=")
-                userdb_fields.apply(request, field, request.expand(value))
+                userdb_fields.apply(request, field, request.expand(value), log)
         return UserResult.OK
 
     def users(self) -> Iterator[str] | None:

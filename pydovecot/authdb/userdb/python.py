@@ -34,7 +34,7 @@ class PythonUserdb:
             return UserResult.UNKNOWN
         request.userdb_fields()
         for name, value in fields:
-            userdb_fields.apply(request, name, value)
+            userdb_fields.apply(request, name, value, log)
         return UserResult.OK
 
     def users(self) -> Iterator[str] | None:

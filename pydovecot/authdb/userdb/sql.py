@@ -40,7 +40,7 @@ class SqlUserdb:
         request.userdb_fields()
         for name, value in rows[0]:
             if value is not None:
-                userdb_fields.apply(request, name, value)
+                userdb_fields.apply(request, name, value, log)
         return UserResult.OK
 
     def users(self) -> Iterator[str] | None:

@@ -24,7 +24,7 @@ class StaticUserdb:
     def lookup(self, request: AuthRequest, log: DbLog) -> UserResult:
         request.userdb_fields()
         for name, value in self._fields:
-            userdb_fields.apply(request, name, request.expand(value))
+            userdb_fields.apply(request, name, request.expand(value), log)
         return UserResult.OK
 
     def users(self) -> Iterator[str] | None:

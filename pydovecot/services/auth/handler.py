@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydovecot.authdb import extra
 from pydovecot.authdb.request import AuthRequest, sanitize
 from pydovecot.authdb.result import Result
 from pydovecot.authdb.steps import Blocking
@@ -237,8 +238,21 @@ class RequestHandler:
             return
         self._succeed(pending, outcome)
 
+    def _succeed_later(self, pending: Pending, outcome: Success) -> bool:
+        """The passdb field delay_until: True when the answer has to wait."""
+        delay = extra.delay_secs(pending.request, self._server.world.now())
+        if not delay:
+            return False
+        if pending.timeout is not None:
+            pending.timeout.cancel()  # its time is bounded by the delay
+        pending.accepts_cont = False
+        pending.waiting = self._server.timers.call_later(delay, self._succeed, pending, outcome)
+        return True
+
     def _succeed(self, pending: Pending, outcome: Success) -> None:
         request = pending.request
+        if pending.gone or self._succeed_later(pending, outcome):
+            return
         if pending.last_penalty:
             self._server.penalties.update(request, 0)
         self._server.request_log.debug(request, "Auth request finished")

@@ -238,7 +238,7 @@ def test_passwd_file_arguments_and_old_formats(tmp_path: Path) -> None:
     lab = Lab(passdb(driver="passwd-file", args=args) + userdb(driver="passwd-file", args=args))
     assert lab.verify("alice@x.org")[0] is Result.OK
     assert lab.verify("bob@x.org")[0] is Result.OK
-    assert lab.verify("alice@y.org")[0] is Result.INTERNAL
+    assert lab.verify("alice@y.org")[0] is Result.UNKNOWN
     assert lab.user("bob@x.org") == (
         UserResult.OK, {"uid": "5", "gid": "6", "home": "/home/bob", "mail": "maildir:/var/mail/bob"}
     )  # fmt: skip
@@ -316,3 +316,23 @@ def test_cache_is_bounded(tmp_path: Path) -> None:
 
 def test_settings_view_of_the_tests_is_the_real_one() -> None:
     assert Database(MemoryView({"auth_cache_size": "1k"}), Event(ListSink()), workers=False).cache.enabled
+
+
+def test_a_missing_passwd_file(tmp_path: Path) -> None:
+    """Of a domain that we do not have: unknown. The only one there is: somebody moves it just now."""
+    for path, result, user_result in (
+        (f"{tmp_path}/%d/users", Result.UNKNOWN, UserResult.UNKNOWN),
+        (f"{tmp_path}/users", Result.INTERNAL, UserResult.INTERNAL),
+    ):
+        lab = Lab(passdb(driver="passwd-file", args=path) + userdb(driver="passwd-file", args=path))
+        assert lab.verify("alice@example.org")[0] is result
+        request = AuthRequest(service="lmtp", user="alice@example.org", userdb_lookup=True)
+        assert run(lab.db.userdbs.lookup(request)) is user_result
+
+
+def test_login_user_of_a_failing_passdb_counts_for_nobody() -> None:
+    lab = Lab(passdb(args="password=y login_user=boss") + passdb(args="password=x"))
+    result, request = lab.verify("alice", "x")
+    assert (result, request.user, request.master_user) == (Result.OK, "alice", None)
+    result, request = lab.verify("alice", "y")
+    assert (result, request.user, request.master_user) == (Result.OK, "boss", "alice")
