@@ -208,8 +208,9 @@ class MaildirBackend:
         folder.sync(take_new=False)
         header = folder.index.header()
         low = folder.index.key(header.first_recent)
-        recent = 0
-        if header.first_recent < header.uidnext:
+        # Without any session so far all are recent: nobody has to count them.
+        recent = header.messages if header.first_recent <= 1 else 0
+        if 1 < header.first_recent < header.uidnext:
             recent = self.database.row(
                 "SELECT count(*) FROM msg WHERE id BETWEEN ? AND ?", (low, folder.index.span[1])
             )[0]
