@@ -14,13 +14,13 @@ from pydovecot.storage.api import MailboxGoneError, SavedContent, SaveResult
 from pydovecot.storage.attachments import KEYWORDS, Detection
 from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.mbox import fromline, journal, sync
-from pydovecot.storage.drivers.mbox.changing import base_of, write_metas
 from pydovecot.storage.drivers.mbox.fields import PADDING, Meta, render
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.guid import guid_of
 from pydovecot.storage.drivers.mbox.journal import Piece
 from pydovecot.storage.drivers.mbox.place import MboxPlace
 from pydovecot.storage.drivers.mbox.scan import Mail, without_meta
+from pydovecot.storage.drivers.mbox.writing import base_of, write_metas
 
 IN_MEMORY_BYTES: Final = 4 << 20  # larger messages wait in a file
 
@@ -182,4 +182,3 @@ class MboxSave:
         for one in [*self._pending, *([self._current] if self._current else [])]:
             one.out.close()
         self._pending, self._current = [], None
-

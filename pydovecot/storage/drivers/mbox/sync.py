@@ -13,7 +13,7 @@ from pydovecot.base.rawname import shown
 from pydovecot.index.mailbox import UID_MASK, NewMail
 from pydovecot.index.schema import MAX_KEYWORDS
 from pydovecot.model.errors import DiskFullError, InternalError
-from pydovecot.storage.drivers.mbox import rewriting
+from pydovecot.storage.drivers.mbox import rewriting, writing
 from pydovecot.storage.drivers.mbox.fields import Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.guid import guid_of
@@ -43,9 +43,24 @@ def catch_up(place: MboxPlace, file: MboxFile, *, take_new: bool = False, force:
     """The same with the file locked, inside a write transaction."""
     header = place.index.header()
     disk = Disk.parse(header.disk)
-    known = header.uidvalidity and disk.knows(file.stamp())
-    if not known or force or (take_new and disk.recent_from < header.uidnext):
+    fresh = take_new and disk.recent_from < header.uidnext
+    known = header.uidvalidity and disk.knows(file.stamp()) and not force
+    if not known or (fresh and not _mark_old(place, file, disk, header.uidnext)):
         _Pass(place, file, disk, take_new).run()
+
+
+def _mark_old(place: MboxPlace, file: MboxFile, disk: Disk, uidnext: int) -> bool:
+    """A session sees messages that were new to all, and nothing else has happened."""
+    try:
+        if file.writable:
+            writing.mark_old(place, file, disk.recent_from)
+    except writing.LostError:
+        return False
+    except DiskFullError:
+        pass
+    disk.recent_from = uidnext
+    place.remember(file, disk)
+    return True
 
 
 class _Pass:
