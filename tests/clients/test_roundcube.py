@@ -215,7 +215,10 @@ def test_new_mail_and_a_draft(webmail: Webmail, account: Account, tmp_path: Path
 def test_sorts_and_threads(webmail: Webmail, account: Account, tmp_path: Path) -> None:
     """Orders that the server makes, and conversations."""
     answer = NOTE.replace(b"<note@", b"<answer@").replace(b"Plain note", b"Re: Plain note")
+    webmail.listed(*LAST_FIRST)
+    webmail.browser.wait("no request under way", IDLE)  # or Roundcube does not take the command
     account.deliver(b"In-Reply-To: <note@example.org>\r\n" + answer)
+    webmail.command("checkmail")
     webmail.listed("Re: Plain note", *LAST_FIRST)
     webmail.order("subject", "ASC")
     webmail.listed("A parcel", "Grüße aus Köln", "Plain note", "Re: Plain note")
