@@ -5,18 +5,18 @@ import re
 from typing import Final
 
 _FIELDS: Final = re.compile(
-    rb"^(date|delivered-to|message-id|received|x-delivery-id)[ \t]*:[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)",
+    rb"^(date|delivered-to|message-id|received|x-delivery-id)[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)",
     re.IGNORECASE | re.MULTILINE,
 )
 
 
 def guid_of(header: bytes) -> str:
-    """Hexadecimal. Only the first Received counts, and Date and Delivered-To only before it."""
+    """Hexadecimal. Only the first Received counts, and Date and Message-ID only before it."""
     total = hashlib.md5(usedforsecurity=False)
     received = False
     for match in _FIELDS.finditer(header):
         name = match[1].lower()
-        if name in (b"date", b"delivered-to", b"received") and received:
+        if name in (b"date", b"message-id", b"received") and received:
             continue
         received = received or name == b"received"
         for line in match[2].split(b"\n"):
