@@ -213,7 +213,8 @@ class PassdbChain:
             result = Result.NEXT
         if key and result is Result.INTERNAL:
             old = yield from self._verify_cached(entry, request, password, key, expired=True)
-            result = result if old is None else old
+            if old is not None and old is not Result.MISMATCH:  # the password may have been changed
+                result = old
         elif key:
             self._save(key, request, before or "", result, password)
         entry.log.debug(request, "Finished passdb lookup")

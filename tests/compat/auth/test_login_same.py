@@ -8,8 +8,10 @@ import base64
 import contextlib
 import itertools
 import re
+import shutil
 import socket
 import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -467,3 +469,34 @@ def test_the_same_as_dovecot(pairs: Pairs, conf: str, name: str) -> None:
         logs.append(logged(server, source))
     assert said[1] == said[0], f"\ndovecot: {said[0]}\nours: {said[1]}"
     assert logs[1] == logs[0], "\n".join(["", "dovecot:", *logs[0], "ours:", *logs[1]])
+
+
+# Not DIGEST-MD5: curl does not understand algorithm="md5-sess" in quotes, as both servers send it.
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(
+    ("conf", "url", "options"),
+    [
+        ("passwords", "imap", ("-u", "alice:wonder", "--login-options", "AUTH=LOGIN")),
+        ("passwords", "imaps", ("-u", "alice:wonder", "--login-options", "AUTH=CRAM-MD5")),
+        ("passwords", "pop3", ("-u", "alice:wonder", "--login-options", "AUTH=CRAM-MD5")),
+        ("certificates", "imaps", ("-u", "cert:", "--login-options", "AUTH=EXTERNAL")),
+        ("certificates", "pop3s", ("-u", "cert:", "--login-options", "AUTH=EXTERNAL")),
+    ],
+)
+def test_curl(pairs: Pairs, conf: str, url: str, options: tuple[str, ...]) -> None:
+    pair = pairs.get(conf)
+    if "AUTH=EXTERNAL" in options:
+        options += ("--cert", str(pair.certs["cert"].cert), "--key", str(pair.certs["cert"].key))
+    shown = []
+    for server in pair.servers:
+        where = f"{url}://127.0.0.1:{getattr(server, url)}/"
+        done = subprocess.run(
+            ["curl", "-sS", "-k", *options, where], capture_output=True, timeout=60, check=True
+        )
+        shown.append(done.stdout)
+        method = options[3].removeprefix("AUTH=")
+        deadline = time.monotonic() + ANSWER_SECS
+        while f"method={method}, rip=127.0.0.1" not in server.place.log_text():
+            assert time.monotonic() < deadline, server.place.log_text()[-2000:]
+            time.sleep(0.02)
+    assert shown[1] == shown[0]
