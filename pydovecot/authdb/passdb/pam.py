@@ -71,9 +71,12 @@ class PamPassdb:
 
 def _failed(answer: libpam.PamAnswer, request: AuthRequest, log: DbLog, service: str) -> Result:
     text = f"{answer.step}() failed: {answer.text}"
-    if answer.step == "pam_start" or answer.step in ("pam_setcred", "pam_open_session", "pam_close_session"):
+    if answer.step == "pam_start":
         log.error(request, text)
         return Result.INTERNAL
+    if answer.step in ("pam_setcred", "pam_open_session", "pam_close_session"):
+        log.error(request, text)
+        return Result.MISMATCH
     if answer.code == libpam.USER_UNKNOWN:
         log.unknown_user(request)
         return Result.UNKNOWN
