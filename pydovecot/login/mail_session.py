@@ -35,8 +35,6 @@ REQUEST_TIMEOUT_SECS: Final = 10.0  # a login process sends its request in one p
 Refusal = Callable[[HandoverRequest, str, str], bytes]
 
 
-
-
 @dataclass(slots=True)
 class MailSession:
     """A user who has logged in, and the client's connection. The process is that user already.
