@@ -218,8 +218,7 @@ def test_sorts_and_threads(webmail: Webmail, account: Account, tmp_path: Path) -
     webmail.listed(*LAST_FIRST)
     webmail.browser.wait("no request under way", IDLE)  # or Roundcube does not take the command
     account.deliver(b"In-Reply-To: <note@example.org>\r\n" + answer)
-    webmail.command("checkmail")
-    webmail.listed("Re: Plain note", *LAST_FIRST)
+    # Not by looking for new mail: its first requests run at once and may forget each other's counts.
     webmail.order("subject", "ASC")
     webmail.listed("A parcel", "Grüße aus Köln", "Plain note", "Re: Plain note")
     webmail.order("from", "DESC")
