@@ -49,6 +49,7 @@ FOUND = {
     "LostMail": "has lost UID",
     "ChangedMail": "has changed|content|is not that of",
 }
+ATTEMPTS = 4
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +85,17 @@ def test_every_plant_has_its_finding() -> None:
 
 @pytest.mark.parametrize("name", PLANTS)
 def test_planted_bug_is_found(server: Running, name: str) -> None:
-    plant = PLANTS[name]()
-    seed = 1000 + list(PLANTS).index(name)
-    with pytest.raises(Failure) as found:
-        _planted(server, plant, seed).run()
-    assert re.search(FOUND[name], found.value.violation), found.value
-    assert f"seed {seed}" in str(found.value)
+    """By its own words in one of a few runs: another sign of it may be seen first."""
+    seen = []
+    for attempt in range(ATTEMPTS):
+        seed = 1000 + 100 * attempt + list(PLANTS).index(name)
+        with pytest.raises(Failure) as found:
+            _planted(server, PLANTS[name](), seed).run()
+        assert f"seed {seed}" in str(found.value)
+        seen.append(found.value.violation)
+        if re.search(FOUND[name], seen[-1]):
+            return
+    raise AssertionError(f"not found by its own words: {seen}")
 
 
 def _planted(server: Running, plant: Plant, seed: int) -> Run:
