@@ -28,6 +28,7 @@ _ROW = re.compile(
     rb"\* \d+ FETCH \(UID (\d+) FLAGS \(([^)]*)\) BODY\[HEADER.FIELDS \(SUBJECT\)\] \{\d+\}\r\n"
     rb"(?:Subject: (\d+)\r\n)?\r\n\)"
 )
+NO_LOG = "without a line in its log"
 
 
 def missing() -> str:
@@ -86,6 +87,7 @@ class DovecotImap:
             stderr=subprocess.DEVNULL,
             env={"HOME": str(root), "USER": "nobody", "PATH": "/usr/sbin:/usr/bin:/bin"},
         )
+        self._last = b""
         self._line()
         self.command(b"SELECT INBOX")
 
@@ -93,8 +95,15 @@ class DovecotImap:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise AssertionError("Dovecot ended: " + (self._log.read_text() if self._log.exists() else ""))
+            raise self._end()
+        self._last = line
         return line
+
+    def _end(self) -> AssertionError:
+        """Why there is no more answer: what it logged and how its process ended."""
+        status = self._process.wait(10)
+        log = self._log.read_text().strip() if self._log.exists() else ""
+        return AssertionError(f"Dovecot ended: {log or NO_LOG} (status {status}, at last {self._last!r})")
 
     def command(self, text: bytes, literal: bytes | None = None) -> bytes:
         """All that is answered up to the tagged line, which must be OK."""

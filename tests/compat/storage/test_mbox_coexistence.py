@@ -27,7 +27,7 @@ from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import NamespaceSettings
 from pydovecot.storage.store import UserStore
 from pydovecot.storage.user import StorageUser
-from tests.support.dovecot_imap import DovecotImap, as_ordinary_user, missing, user_directory
+from tests.support.dovecot_imap import NO_LOG, DovecotImap, as_ordinary_user, missing, user_directory
 from tests.support.storage_check import check_store
 
 pytestmark = [pytest.mark.compat, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
@@ -186,15 +186,24 @@ class Other:
         self.rewrite(change)
 
 
-@pytest.fixture
-def root() -> Iterator[Path]:
+@contextmanager
+def new_root() -> Iterator[Path]:
+    """A directory of the ordinary user with an empty spool file."""
     path = user_directory()
     (path / "spool").touch()
     (path / "mail").mkdir()
     for name in ("spool", "mail"):
         shutil.chown(path / name, path.stat().st_uid, path.stat().st_gid)
-    yield path
-    shutil.rmtree(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    with new_root() as path:
+        yield path
 
 
 def diff(seen: Mails, wanted: Mails) -> str:
@@ -395,5 +404,14 @@ def at_once(root: Path) -> None:
     dovecot.close()
 
 
-def test_all_at_once(root: Path) -> None:
-    as_ordinary_user(lambda: at_once(root))
+def test_all_at_once() -> None:
+    """Tried again when a Dovecot process left without a word: that says nothing of the mailbox."""
+    for last in (False, False, True):
+        with new_root() as root:
+            try:
+                as_ordinary_user(partial(at_once, root))
+            except AssertionError as exc:
+                if last or NO_LOG not in str(exc):
+                    raise
+            else:
+                return
