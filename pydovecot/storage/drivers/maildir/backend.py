@@ -12,7 +12,6 @@ from pydovecot.index.database import MEMORY, Database
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.index.schema import FILE_NAME
 from pydovecot.model.errors import InternalError
-from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
 from pydovecot.storage.attachments import Detection
@@ -26,6 +25,7 @@ from pydovecot.storage.drivers.maildir.permissions import Permissions
 from pydovecot.storage.drivers.maildir.saving import MaildirSave
 from pydovecot.storage.drivers.maildir.settings import MaildirSettings
 from pydovecot.storage.hooks import BackendHook
+from pydovecot.storage.indexed.status import status_of
 from pydovecot.storage.indexed.view import IndexedView
 from pydovecot.storage.indexed.watch import ring
 from pydovecot.storage.list.subscriptions import Subscriptions
@@ -207,24 +207,7 @@ class MaildirBackend:
         folder = self.folder(parts)
         folder.sync(take_new=False)
         header = folder.index.header()
-        low = folder.index.key(header.first_recent)
-        # Without any session so far all are recent: nobody has to count them.
-        recent = header.messages if header.first_recent <= 1 else 0
-        if 1 < header.first_recent < header.uidnext:
-            recent = self.database.row(
-                "SELECT count(*) FROM msg WHERE id BETWEEN ? AND ?", (low, folder.index.span[1])
-            )[0]
-        return Status(
-            messages=header.messages,
-            recent=recent,
-            unseen=header.unseen,
-            uidnext=Uid(header.uidnext),
-            uidvalidity=header.uidvalidity,
-            highest_modseq=ModSeq(header.modseq),
-            size=self._size(parts, folder) if size else 0,
-            guid=header.guid,
-            deleted=header.deleted,
-        )
+        return status_of(folder.index, self.database, header, self._size(parts, folder) if size else 0)
 
     def _size(self, parts: Parts, folder: MaildirFolder) -> int:
         total = folder.index.total_size()

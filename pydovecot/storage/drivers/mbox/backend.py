@@ -9,7 +9,6 @@ from pydovecot.index.database import MEMORY, Database
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.index.schema import FILE_NAME
 from pydovecot.model.errors import InternalError
-from pydovecot.model.numbers import ModSeq, Uid
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
 from pydovecot.storage.attachments import Detection
@@ -21,6 +20,7 @@ from pydovecot.storage.drivers.mbox.locks import LockRules
 from pydovecot.storage.drivers.mbox.saving import MboxSave
 from pydovecot.storage.drivers.mbox.settings import MboxSettings
 from pydovecot.storage.hooks import BackendHook
+from pydovecot.storage.indexed.status import status_of
 from pydovecot.storage.indexed.view import IndexedView
 from pydovecot.storage.list.subscriptions import Subscriptions
 from pydovecot.storage.location import Location
@@ -185,23 +185,7 @@ class MboxBackend:
         folder = self.folder(parts)
         folder.sync(take_new=False)
         header = folder.index.header()
-        recent = 0
-        if header.first_recent < header.uidnext:
-            low = folder.index.key(header.first_recent)
-            recent = self.database.row(
-                "SELECT count(*) FROM msg WHERE id BETWEEN ? AND ?", (low, folder.index.span[1])
-            )[0]
-        return Status(
-            messages=header.messages,
-            recent=recent,
-            unseen=header.unseen,
-            uidnext=Uid(header.uidnext),
-            uidvalidity=header.uidvalidity,
-            highest_modseq=ModSeq(header.modseq),
-            size=self._size(parts, folder) if size else 0,
-            guid=header.guid,
-            deleted=header.deleted,
-        )
+        return status_of(folder.index, self.database, header, self._size(parts, folder) if size else 0)
 
     def _size(self, parts: Parts, folder: MboxFolder) -> int:
         query = "SELECT coalesce(sum(size), 0), count(*) - count(size) FROM msg WHERE id BETWEEN ? AND ?"
