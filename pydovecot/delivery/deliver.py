@@ -76,7 +76,7 @@ class Delivery:
         self, save: Save, mail: Mail, name: str, flags: FlagSet, shared: SavedContent | None
     ) -> SavedContent | None:
         if shared is None or not save.begin_shared(shared, flags, None):
-            save.begin(flags, None)
+            save.begin(flags, None, sender=mail.sender)
             for chunk in mail.chunks():
                 save.write(chunk)
         save.finish()

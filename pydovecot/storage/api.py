@@ -243,11 +243,12 @@ class Save(Protocol):
 
     def begin(
         self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
-        expected: int = 0, moved: bool = False,
+        expected: int = 0, moved: bool = False, sender: str | None = None,
     ) -> None:  # fmt: skip
         """Start a message; `received` in seconds UTC, None: now.
 
         `expected`: how many octets will come, if that is known. `moved`: another mailbox loses it.
+        `sender`: of the envelope, for formats that keep it; "" for bounces, None: nobody knows.
         """
         ...
 

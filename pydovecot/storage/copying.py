@@ -18,6 +18,7 @@ class Original:
     received: int
     pop3_uidl: str
     stored: bytes
+    sender: str | None = None
 
 
 def copy_messages(
@@ -32,7 +33,10 @@ def copy_messages(
     copied: list[Uid] = []
     try:
         for original in originals:
-            save.begin(original.flags, original.received, pop3_uidl=original.pop3_uidl, moved=moved)
+            save.begin(
+                original.flags, original.received, pop3_uidl=original.pop3_uidl, moved=moved,
+                sender=original.sender,
+            )  # fmt: skip
             save.write(original.stored)
             save.finish()
             copied.append(Uid(original.uid))

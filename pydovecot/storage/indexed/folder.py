@@ -102,6 +102,10 @@ class Folder(Protocol):
         """GUID of a message without one of its own."""
         ...
 
+    def sender_of(self, uid: int) -> str | None:
+        """The envelope's sender, if the format keeps it."""
+        ...
+
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None: ...
 
     def watched(self) -> Sequence[Watched]:

@@ -438,7 +438,8 @@ class IndexedView:
             system, keywords, received, uidl = row
             assert isinstance(system, int) and isinstance(keywords, tuple)
             assert isinstance(received, int) and isinstance(uidl, str)
-            yield Original(uid, FlagSet(Flag(system), frozenset(keywords)), received, uidl, stored)
+            flags = FlagSet(Flag(system), frozenset(keywords))
+            yield Original(uid, flags, received, uidl, stored, self._folder.sender_of(uid))
 
     def replace(self, seq: Seq, save: Save) -> SaveResult:
         """A new message for an old one."""

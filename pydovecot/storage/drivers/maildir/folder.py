@@ -66,6 +66,10 @@ class MaildirFolder(MaildirPlace):
         self.ensure()
         return linking.copy(self, uids, target, move=move)
 
+    def sender_of(self, uid: int) -> str | None:
+        """Nothing keeps it."""
+        return None
+
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None:
         """As P in the uidlist."""
         self.ensure()

@@ -76,7 +76,7 @@ class MaildirSave:
 
     def begin(
         self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
-        expected: int = 0, moved: bool = False,
+        expected: int = 0, moved: bool = False, sender: str | None = None,
     ) -> None:  # fmt: skip
         """Open a file in tmp/."""
         if self._arrival is not None and expected:

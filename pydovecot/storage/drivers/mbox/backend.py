@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 
+from pydovecot.base.hostdomain import host_domain
 from pydovecot.base.privileges import PrivilegeError, group_id
 from pydovecot.base.rawname import shown
 from pydovecot.index.database import MEMORY, Database
@@ -51,7 +53,7 @@ class MboxBackend:
         self.control_root = location.key("CONTROL") or location.root
         self.fsync = mail.mail_fsync != "never"
         self.crlf = mail.mail_save_crlf
-        self.sender = username if "@" in username else f"{username}@{mail.hostname or os.uname().nodename}"
+        self._username = username
         self.file_mode = 0o600
         wait = min(mail.mail_max_lock_timeout or mbox.mbox_lock_timeout, mbox.mbox_lock_timeout)
         rules = (mbox.mbox_read_locks, mbox.mbox_write_locks, wait, mbox.mbox_dotlock_change_timeout)
@@ -83,6 +85,11 @@ class MboxBackend:
         """Privileges are there for an INBOX outside of the user's own directory only, as in Dovecot."""
         spool = path == self.layout.inbox_path and not path.startswith(self.layout.root + "/")
         return self._inbox_rules if spool else self._rules
+
+    @cached_property
+    def sender(self) -> str:
+        """Who is named in From_ lines of mail that no envelope came with."""
+        return self._username if "@" in self._username else f"{self._username}@{host_domain()}"
 
     @property
     def database(self) -> Database:

@@ -1,13 +1,14 @@
 """STORE and EXPUNGE: the file changes, then the index follows in the same transaction."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from pydovecot.index.mailbox import DELETED
 from pydovecot.index.schema import KEYWORD_SHIFT
 from pydovecot.storage.content import crlf_size
-from pydovecot.storage.drivers.mbox import sync
-from pydovecot.storage.drivers.mbox.fields import Meta, render
+from pydovecot.storage.drivers.mbox import pseudo, sync
+from pydovecot.storage.drivers.mbox.fields import Header, Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.journal import Piece
 from pydovecot.storage.drivers.mbox.place import MboxPlace
@@ -121,6 +122,8 @@ def _expunge(
             where = Mail(mail.start + shift, mail.head + shift, mail.body + shift, mail.end + shift, 0)
         moved.append((mail.uid, where.place))
         at = mail.next + shift
+    if at == 0:
+        pieces.append(pseudo.message(base_of(place), int(time.time())))
     file.replace(first_gone.start, file.size - first_gone.start, _joined(pieces))
     place.index.expunge(gone)
     place.index.rename(moved)
@@ -133,7 +136,10 @@ def _new_first(place: MboxPlace, file: MboxFile, mail: Mail, pieces: list[Piece]
     now = fields_of(file, mail)
     raw = file.read(mail.head, mail.body)
     meta = Meta(mail.uid, now.flags, now.old, now.keywords, base_of(place))
-    new = render(raw, meta, mail.end - mail.body, fit=len(raw))
+    header = Header(raw)
+    header.update(meta, mail.end - mail.body)
+    header.fit(len(raw))
+    new = header.raw()
     pieces += [(mail.start, mail.head), new, (mail.body, mail.next)]
     return len(new) - len(raw)
 

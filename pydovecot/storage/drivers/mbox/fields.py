@@ -1,23 +1,24 @@
 """Writing a message's own fields: Status, X-Status, X-UID, X-Keywords, X-IMAPbase, Content-Length.
 
-They stay where they are; missing ones come at the end of the header, as Dovecot puts them. Blanks behind
-X-Keywords (or X-UID) make room for changes in place.
+They stay where they are, byte for byte as Dovecot leaves them; missing ones come at the end of the header,
+with the line ends of the file. Blanks behind X-Keywords, X-UID or X-IMAPbase make room for changes in place.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from pydovecot.storage.drivers.mbox.scan import META, OLD, STATUS, X_STATUS, Base
+from pydovecot.storage.drivers.mbox.scan import BASE, META, NUMBER, OLD, STATUS, X_STATUS, Base
 
 PADDING: Final = 50  # blanks for changes to come
 WRAP: Final = 1024  # longer lists of keywords are folded
 MIN_LENGTH_BYTES: Final = 1024  # smaller messages of other programs get no Content-Length; as Dovecot
-# Where blanks go, the best place first.
-_ROOMY: Final = (b"x-keywords", b"x-imap", b"x-uid")
+SAVED_BYTES: Final = 91  # what a saved message has behind its keywords: blanks and Content-Length
+_ROOMY: Final = (b"x-imapbase", b"x-imap", b"x-keywords", b"x-uid")
+_GIVES_ROOM: Final = (b"x-uid", b"x-keywords", b"x-imapbase", b"x-imap")  # in this order
 _SHOWN: Final = {
-    b"x-imapbase": b"X-IMAPbase", b"x-uid": b"X-UID", b"status": b"Status", b"x-status": b"X-Status",
-    b"x-keywords": b"X-Keywords", b"content-length": b"Content-Length", b"x-imap": b"X-IMAP",
+    b"x-imapbase": b"X-IMAPbase: ", b"x-uid": b"X-UID: ", b"status": b"Status: ", b"x-status": b"X-Status: ",
+    b"x-keywords": b"X-Keywords: ", b"content-length": b"Content-Length: ", b"x-imap": b"X-IMAP: ",
 }  # fmt: skip
 _R: Final = sum(STATUS.values())
 _AFTD: Final = sum(X_STATUS.values())
@@ -25,7 +26,7 @@ _AFTD: Final = sum(X_STATUS.values())
 
 @dataclass(slots=True)
 class Meta:
-    """What the fields shall say."""
+    """What the fields shall say. `foreign`: X-Keywords came with the mail from outside, and goes."""
 
     uid: int
     flags: int
@@ -33,90 +34,232 @@ class Meta:
     keywords: Sequence[str] = ()
     base: Base | None = None
     pseudo: bool = False
+    foreign: bool = False
 
 
-def render(
-    raw: bytes, meta: Meta, body_size: int, *, fit: int = 0, padding: int = 0, always: bool = False
-) -> bytes:
-    """The header `raw` as `meta` says, with blanks up to `fit` octets if given, else `padding` of them.
+@dataclass(slots=True)
+class _Field:
+    """One field: its label as it stands there (`X-UID: `), its value with all blanks, its line end."""
 
-    `always`: X-Keywords and Content-Length even where they say nothing (new messages, as Dovecot saves them).
-    """
-    eol, empty, text = _ends(raw)
+    name: bytes
+    label: bytes
+    value: bytes
+    eol: bytes
+
+    @property
+    def blanks(self) -> int:
+        """At the end of its last line."""
+        return len(self.value) - len(self.value.rstrip(b" \t"))
+
+
+class Header:
+    """A header taken apart. `update`, then `fit` or `pad`, then `raw`."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._empty, text = _without_end(raw)
+        first = raw.find(b"\n")
+        self._eol = b"\r\n" if first > 0 and raw[first - 1 : first] == b"\r" else b"\n"
+        self._pieces: list[bytes | _Field] = []
+        self._fields: dict[bytes, _Field] = {}
+        at = 0
+        for match in META.finditer(b"\n" + text):
+            self._pieces.append(text[at : match.start()])
+            at = match.end()
+            label = text[match.start() : match.start(2) - 1]
+            self._take(match[1].lower(), label, match[2])
+        self._pieces.append(text[at:])
+        self._room: _Field | None = None
+        self._find_room()
+
+    def _take(self, name: bytes, label: bytes, value: bytes) -> None:
+        eol = self._eol
+        if value.endswith(b"\r"):
+            value, eol = value[:-1], b"\r\n"
+        lead = len(value) - len(value.lstrip(b" \t"))
+        if lead == len(value):
+            lead = min(lead, 1)
+        field = _Field(name, label + value[:lead], value[lead:], eol)
+        if name in self._fields or not _readable(field):
+            return
+        self._fields[name] = field
+        self._pieces.append(field)
+
+    def _drop(self, name: bytes) -> None:
+        field = self._fields.pop(name, None)
+        if field is not None:
+            self._pieces = [piece for piece in self._pieces if piece is not field]
+
+    def _find_room(self) -> None:
+        most = 0
+        for name, field in self._fields.items():
+            if name in _ROOMY and field.blanks > most:
+                self._room, most = field, field.blanks
+
+    @property
+    def room(self) -> int:
+        """Blanks that the message can spare."""
+        return self._room.blanks if self._room is not None else 0
+
+    @property
+    def size(self) -> int:
+        """Octets."""
+        total = len(self._empty)
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                total += len(piece)
+            else:
+                total += len(piece.label) + len(piece.value) + len(piece.eol)
+        return total
+
+    def raw(self) -> bytes:
+        """All of it."""
+        out = [
+            piece if isinstance(piece, bytes) else piece.label + piece.value + piece.eol
+            for piece in self._pieces
+        ]
+        return b"".join(out) + self._empty
+
+    def update(self, meta: Meta, body_size: int) -> None:
+        """The fields say what `meta` says."""
+        for name in (b"x-imapbase", b"x-imap"):
+            if meta.base is None or meta.pseudo != (name == b"x-imap"):
+                self._drop(name)
+        uid = self._fields.get(b"x-uid")
+        if uid is not None and (uid.value.strip() != b"%d" % meta.uid or not self._uid_is_believed(meta)):
+            self._drop(b"x-uid")
+        if meta.foreign:
+            self._drop(b"x-keywords")
+        self._room = None
+        self._find_room()
+        for name, known in ((b"status", {*STATUS, OLD}), (b"x-status", set(X_STATUS))):
+            field = self._fields.get(name)
+            if field is not None:
+                field.value = _kept(field.value, known) + _value(name, meta)
+        self._set(b"x-keywords", _wrapped(meta.keywords))
+        if meta.base is not None:
+            self._update_base(meta)
+        self._add_missing(meta, body_size)
+
+    def _uid_is_believed(self, meta: Meta) -> bool:
+        """In the first message it must stand behind X-IMAPbase."""
+        order = list(self._fields)
+        return meta.base is None or b"x-imapbase" in order[: order.index(b"x-uid")]
+
+    def _set(self, name: bytes, value: bytes) -> None:
+        field = self._fields.get(name)
+        if field is not None:
+            field.value = value.replace(b"\n", self._eol)
+            if self._room is field:
+                self._room = None
+
+    def _update_base(self, meta: Meta) -> None:
+        name = b"x-imap" if meta.pseudo else b"x-imapbase"
+        field = self._fields.get(name)
+        if field is None:
+            return
+        wanted = _base(meta.base)
+        if field.value.rstrip(b" \t") != wanted:
+            if _same_but_last(field.value, wanted):
+                start = wanted.index(b" ") + 1
+                field.value = wanted[: start + 10] + field.value[start + 10 :]
+            else:
+                self._set(name, wanted)
+
+    def _add_missing(self, meta: Meta, body_size: int) -> None:
+        text = self._pieces[-1]
+        if isinstance(text, bytes) and text and not text.endswith(b"\n"):
+            self._pieces[-1] = text + self._eol
+        if meta.pseudo:
+            self._add(b"x-imap", _base(meta.base))
+        else:
+            if meta.base is not None:
+                self._add(b"x-imapbase", _base(meta.base))
+            self._add(b"x-uid", b"%d" % meta.uid)
+        if meta.old or meta.flags & _R:
+            self._add(b"status", _value(b"status", meta))
+        if meta.flags & _AFTD:
+            self._add(b"x-status", _value(b"x-status", meta))
+        if meta.keywords:
+            self._add(b"x-keywords", _wrapped(meta.keywords))
+        if body_size >= MIN_LENGTH_BYTES:
+            self._add(b"content-length", b"%d" % body_size)
+
+    def _add(self, name: bytes, value: bytes) -> None:
+        if name not in self._fields:
+            value = value.replace(b"\n", self._eol)
+            self._fields[name] = _Field(name, _SHOWN[name], value, self._eol)
+            self._pieces.append(self._fields[name])
+
+    def pad(self, count: int) -> None:
+        """More blanks, where there are some already."""
+        names = (b"x-imap",) if b"x-imap" in self._fields else (b"x-keywords", b"x-uid", b"x-imapbase")
+        field = self._room or next((self._fields[name] for name in names if name in self._fields), None)
+        if field is not None and count > 0:
+            field.value += b" " * count
+            self._room = field
+
+    def shrink(self, count: int) -> int:
+        """Up to `count` octets fewer: blanks go. How many there were too few."""
+        for name in _GIVES_ROOM:
+            field = self._fields.get(name)
+            if field is not None and count > 0:
+                take = min(count, field.blanks)
+                field.value = field.value[: len(field.value) - take]
+                count -= take
+        self._room = None
+        self._find_room()
+        return count
+
+    def fit(self, size: int) -> int:
+        """As long as `size` if that is possible: the blanks left, or (negative) what is too much."""
+        more = size - self.size
+        if more >= 0:
+            self.pad(more)
+            return self.room
+        lacking = self.shrink(-more)
+        return -lacking if lacking else self.room
+
+    def set_room(self, count: int) -> None:
+        """Exactly so many blanks where there are some now."""
+        if self._room is not None:
+            self._room.value = self._room.value.rstrip(b" \t")
+        self.pad(count)
+
+
+def saved(meta: Meta, body_size: int) -> bytes:
+    """The fields of a message that is saved, and the end of its header; with LF."""
     out: list[bytes] = []
-    places: dict[bytes, int] = {}
-    shown = dict(_SHOWN)
-    at = 0
-
-    def put(name: bytes, old: bytes) -> None:
-        value = _value(name, old, meta, body_size)
-        if value is not None and name not in places:
-            places[name] = len(out)
-            out.append(shown[name] + b": " + value.replace(b"\n", eol))
-
-    for match in META.finditer(b"\n" + text):
-        out.append(text[at : match.start()])
-        name = match[1].lower()
-        shown[name] = match[1]
-        if meta.base is not None and not meta.pseudo and name in (b"x-uid", b"x-imapbase"):
-            put(b"x-imapbase", b"")  # before X-UID, which is believed only below the last UID
-        put(name, match[2])
-        at = match.end()
-    out.append(text[at:])
-    for name in _missing(meta, body_size, always):
-        put(name, b"")
-    fields = set(places.values())
-    size = sum(map(len, out)) + len(fields) * len(eol) + len(empty)
-    blanks = max(0, fit - size) if fit else padding
-    room = next((places[name] for name in _ROOMY if name in places), -1)
-    if blanks and room >= 0:
-        out[room] += b" " * blanks
-    return b"".join([piece + eol if at in fields else piece for at, piece in enumerate(out)]) + empty
+    if meta.base is not None:
+        out.append(b"X-IMAPbase: %s\n" % _base(meta.base))
+    out.append(b"X-UID: %d\nStatus: %s\n" % (meta.uid, _value(b"status", meta)))
+    if meta.flags & _AFTD:
+        out.append(b"X-Status: %s\n" % _value(b"x-status", meta))
+    names = b"".join(b" " + name.encode("utf-8", "replace") for name in meta.keywords)
+    length = b"\nContent-Length: %d" % body_size
+    out.append(b"X-Keywords:%s%s%s\n\n" % (names, b" " * (SAVED_BYTES - len(length)), length))
+    return b"".join(out)
 
 
-def _ends(raw: bytes) -> tuple[bytes, bytes, bytes]:
-    """Line end, the empty line, and the lines before it, each with its end."""
-    first = raw.find(b"\n")
-    eol = b"\r\n" if first > 0 and raw[first - 1 : first] == b"\r" else b"\n"
-    empty = b""
+def _readable(field: _Field) -> bool:
+    if field.name == b"x-imapbase" or field.name == b"x-imap":
+        return BASE.fullmatch(field.value) is not None
+    if field.name == b"x-uid" or field.name == b"content-length":
+        return NUMBER.fullmatch(field.value) is not None
+    return True
+
+
+def _without_end(raw: bytes) -> tuple[bytes, bytes]:
+    """The empty line, and the lines before it."""
     for line in (b"\r\n", b"\n"):
         if raw == line or raw.endswith(b"\n" + line):
-            empty = line
-            break
-    text = raw[: len(raw) - len(empty)]
-    return eol, empty, text if not text or text.endswith(b"\n") else text + eol
+            return line, raw[: len(raw) - len(line)]
+    return b"", raw
 
 
-def _missing(meta: Meta, body_size: int, always: bool) -> list[bytes]:
-    if meta.pseudo:
-        return [b"x-imap"]
-    names = [b"x-imapbase"] if meta.base is not None else []
-    names.append(b"x-uid")
-    if meta.old or meta.flags & _R:
-        names.append(b"status")
-    if meta.flags & _AFTD:
-        names.append(b"x-status")
-    if meta.keywords or always:
-        names.append(b"x-keywords")
-    if always or body_size >= MIN_LENGTH_BYTES:
-        names.append(b"content-length")
-    return names
-
-
-def _value(name: bytes, old: bytes, meta: Meta, body_size: int) -> bytes | None:
-    """None: the field goes."""
-    if name == b"content-length":
-        return None if meta.pseudo else b"%d" % body_size
+def _value(name: bytes, meta: Meta) -> bytes:
     if name == b"status":
-        return _kept(old, {*STATUS, OLD}) + _letters(STATUS, meta.flags) + (b"O" if meta.old else b"")
-    if name == b"x-status":
-        return _kept(old, set(X_STATUS)) + _letters(X_STATUS, meta.flags)
-    if name in (b"x-imap", b"x-imapbase"):
-        wanted = meta.base is not None and meta.pseudo == (name == b"x-imap")
-        return _base(meta.base) if wanted else None
-    if meta.pseudo:
-        return None
-    return b"%d" % meta.uid if name == b"x-uid" else _wrapped(meta.keywords)
+        return _letters(STATUS, meta.flags) + (b"O" if meta.old else b"")
+    return _letters(X_STATUS, meta.flags)
 
 
 def _letters(table: dict[int, int], flags: int) -> bytes:
@@ -125,24 +268,34 @@ def _letters(table: dict[int, int], flags: int) -> bytes:
 
 def _kept(old: bytes, known: set[int]) -> bytes:
     """Letters of other programs."""
-    return bytes([letter for letter in old if letter not in known and letter not in b" \t\r\n"])
+    return bytes([letter for letter in old if letter not in known and letter not in b"\r\n"])
 
 
 def _wrapped(names: Sequence[str], used: int = 0) -> bytes:
     out: list[bytes] = []
     for name in names:
         word = name.encode("utf-8", "replace")
-        if out and used + len(word) >= WRAP:
+        if used >= WRAP:
             out.append(b"\n\t")
             used = 0
         elif out:
             out.append(b" ")
+            used += 1
         out.append(word)
-        used += len(word) + 1
+        used += len(word)
     return b"".join(out)
 
 
 def _base(base: Base | None) -> bytes:
     assert base is not None
-    names = _wrapped(base.keywords, 24)
-    return b"%d %010d" % (base.uidvalidity, base.last_uid) + (b" " + names if names else b"")
+    numbers = b"%d %010d" % (base.uidvalidity, base.last_uid)
+    names = _wrapped(base.keywords, len(numbers))
+    return numbers + (b" " + names if names else b"")
+
+
+def _same_but_last(old: bytes, wanted: bytes) -> bool:
+    """Only the last UID is another one, with its ten digits."""
+    start = wanted.index(b" ") + 1
+    if not old[start : start + 10].isdigit():
+        return False
+    return old[:start] + old[start + 10 :].rstrip(b" \t") == wanted[:start] + wanted[start + 10 :]

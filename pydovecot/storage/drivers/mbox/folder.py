@@ -67,6 +67,13 @@ class MboxFolder(MboxPlace):
         """Nothing is shared between files."""
         return None
 
+    def sender_of(self, uid: int) -> str | None:
+        """As in the From_ line."""
+        try:
+            return fromline.sender(self._read(uid)[0]) or None
+        except ExpungedError:
+            return None
+
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None:
         """The format has no place for them but the index."""
         with self.host.database.write():

@@ -26,6 +26,7 @@ _LINE: Final = rb"From " + _SENDER + rb" ++(?:" + _USUAL + rb"|" + _OTHER + rb")
 LINE: Final = re.compile(_LINE)
 NEXT: Final = re.compile(rb"\n" + _LINE)
 WHOLE: Final = re.compile(rb"^" + _LINE + rb"[^\n]*\n?", re.MULTILINE)
+_CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _NAMES: Final = tuple(name.capitalize() for name in _MONTHS)
 
@@ -51,11 +52,21 @@ def received(line: bytes) -> int:
 
 
 def create(sender: str, when: int) -> bytes:
-    """A line with its newline, in local time."""
+    """A line with its newline, in local time; without a sender it is a bounce."""
     now = time.localtime(when)
     date = (
         f"{_WEEKDAYS[now.tm_wday]} {_NAMES[now.tm_mon - 1]} {now.tm_mday:02} "
         f"{now.tm_hour:02}:{now.tm_min:02}:{now.tm_sec:02} {now.tm_year:04}"
     )
-    clean = re.sub(r"[\s\x00-\x1f]", "_", sender) or "MAILER-DAEMON"
-    return f"From {clean}  {date}\n".encode("utf-8", "replace")
+    name = _CONTROLS.sub(b"_", sender.encode("utf-8", "surrogateescape")) or b"MAILER-DAEMON"
+    line = b"From %s  %s\n" % (name, date.encode())
+    found = LINE.match(line)
+    if found is None or found["sender"] != name:  # blanks that no quotes hold together
+        line = b"From %s  %s\n" % (name.replace(b" ", b"_"), date.encode())
+    return line
+
+
+def sender(line: bytes) -> str:
+    """Who is named in a line."""
+    match = LINE.match(line)
+    return match["sender"].decode("utf-8", "surrogateescape") if match is not None else ""

@@ -32,8 +32,10 @@ class Host(Protocol):
     @property
     def database(self) -> Database: ...
 
+    @property
+    def sender(self) -> str: ...
+
     fsync: bool
-    sender: str
     crlf: bool
     journals: str  # directory; "" where nothing can be written
     file_mode: int

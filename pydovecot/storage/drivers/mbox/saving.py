@@ -14,7 +14,7 @@ from pydovecot.storage.api import MailboxGoneError, SavedContent, SaveResult
 from pydovecot.storage.attachments import KEYWORDS, Detection
 from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.mbox import fromline, journal, sync
-from pydovecot.storage.drivers.mbox.fields import PADDING, Meta, render
+from pydovecot.storage.drivers.mbox.fields import Meta, saved
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.guid import guid_of
 from pydovecot.storage.drivers.mbox.journal import Piece
@@ -35,6 +35,7 @@ class _Pending:
     uidl: str
     out: IO[bytes]
     moved: bool
+    sender: str | None
     last: bytes = b""  # a CR at the end of the last chunk, held back
     header: bytes = b""
     body_size: int = 0
@@ -56,13 +57,15 @@ class MboxSave:
 
     def begin(
         self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
-        expected: int = 0, moved: bool = False,
+        expected: int = 0, moved: bool = False, sender: str | None = None,
     ) -> None:  # fmt: skip
         """An mbox has no place for a GUID: it is made of the header."""
         if self._arrival is not None and expected:
             self._arrival.expect(expected)
         out = tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=self._place.host.journals or None)  # noqa: SIM115
-        self._current = _Pending(int(flags.system), received, flags.keywords, pop3_uidl, out, moved)
+        self._current = _Pending(
+            int(flags.system), received, flags.keywords, pop3_uidl, out, moved, sender
+        )
 
     def begin_shared(self, content: SavedContent, flags: FlagSet, received: int | None) -> bool:
         """Nothing can be shared between two mbox files."""
@@ -150,7 +153,7 @@ class MboxSave:
             meta = Meta(uid, one.bits & 0xFF, False, place.keywords_of(one.bits))
             if at == 0:
                 meta.base = base_of(place)
-            line = fromline.create(place.host.sender, when)[:-1] + eol
+            line = fromline.create(place.host.sender if one.sender is None else one.sender, when)[:-1] + eol
             head = self._header(one, meta, eol)
             one.out.seek(len(one.header))
             body = one.out.read()
@@ -170,7 +173,8 @@ class MboxSave:
         raw = without_meta(fromline.WHOLE.sub(b"", one.header))
         if not raw.endswith(eol + eol) and raw != eol:
             raw = raw + (eol if raw.endswith(eol) or not raw else eol + eol)
-        return render(raw, meta, one.body_size, padding=PADDING, always=True)
+        text = raw[: len(raw) - len(eol)]
+        return text + saved(meta, one.body_size).replace(b"\n", eol)
 
     @staticmethod
     def _mail(uid: int, one: _Pending, mail: Mail, when: int, now: int) -> NewMail:

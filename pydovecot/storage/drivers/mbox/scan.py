@@ -25,8 +25,8 @@ META: Final = re.compile(
     rb"([^\n]*(?:\n[ \t][^\n]*)*)"
 )
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
-_NUMBER: Final = re.compile(rb"\s*(\d{1,20})\s*")
-_BASE: Final = re.compile(rb"\s*(\d{1,10})(?:\s+(\d{1,10}))?(?:\s+(.*))?", re.DOTALL)
+NUMBER: Final = re.compile(rb"\s*(\d{1,20})\s*")
+BASE: Final = re.compile(rb"\s*(\d{1,10})(?:\s+(\d{1,10}))?(?:\s+(.*))?", re.DOTALL)
 STATUS: Final = {ord("R"): int(Flag.SEEN)}
 OLD: Final = ord("O")
 X_STATUS: Final = {
@@ -172,7 +172,7 @@ def _take_fields(data: Buffer, mail: Mail, first: bool) -> None:
         elif name == b"x-keywords":
             mail.keywords = _names(value)
         elif name in (b"x-uid", b"content-length"):
-            number = _NUMBER.fullmatch(value)
+            number = NUMBER.fullmatch(value)
             if number is None:
                 mail.broken = True
             elif name == b"x-uid":
@@ -189,7 +189,7 @@ def _take_fields(data: Buffer, mail: Mail, first: bool) -> None:
 
 
 def _base(value: bytes) -> Base | None:
-    match = _BASE.fullmatch(value)
+    match = BASE.fullmatch(value)
     if match is None or not 0 < int(match[1]) <= MAX_UID:
         return None
     return Base(int(match[1]), min(int(match[2] or 0), MAX_UID - 1), _names(match[3] or b""))

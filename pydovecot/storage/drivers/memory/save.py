@@ -34,7 +34,7 @@ class MemorySave:
 
     def begin(
         self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
-        expected: int = 0, moved: bool = False,
+        expected: int = 0, moved: bool = False, sender: str | None = None,
     ) -> None:  # fmt: skip
         """Start a message."""
         if self._arrival is not None and expected:
