@@ -117,6 +117,8 @@ class StoredColumns:
 
     def _fill(self, rows: list[Sequence[Any] | None]) -> None:
         """Make values that the index lacks, and keep them."""
+        if not self._fillable:
+            return
         kept: list[tuple[int, Filled]] = []
         for place, row in enumerate(rows):
             if row is None or None not in row:

@@ -40,6 +40,7 @@ from pydovecot.storage.search import evaluate
 
 SEEN: Final = int(Flag.SEEN)
 DELETED: Final = int(Flag.DELETED)
+MANY_RANGES: Final = 64  # above, messages are taken one by one instead of range by range
 RECENT_CHANGES: Final = 16  # modseqs: housekeeping that follows a change (new/ to cur/) comes soon after it
 
 
@@ -166,8 +167,12 @@ class IndexedView:
 
     def seqs_of(self, uids: SeqSet) -> SeqSet:
         """Sequence numbers of UIDs."""
+        ranges = uids.resolve(self._uids[-1] if self._uids else 0).ranges
+        if len(ranges) > MANY_RANGES and sum(high - low + 1 for low, high in ranges) <= len(self._uids):
+            numbers = [uid for low, high in ranges for uid in range(low, high + 1)]
+            return SeqSet.of([at + 1 for at in positions(self._uids, numbers)])
         found: list[tuple[int, int]] = []
-        for low, high in uids.resolve(self._uids[-1] if self._uids else 0).ranges:
+        for low, high in ranges:
             start = bisect_left(self._uids, low)
             end = bisect_left(self._uids, high + 1, start)
             if end > start:
@@ -177,7 +182,12 @@ class IndexedView:
     def rows(self, seqs: SeqSet, columns: Sequence[Column]) -> Iterator[tuple[object, ...]]:
         """Rows in sequence order; messages whose content is gone are left out, then ExpungedError."""
         if STORED.keys().isdisjoint(columns):
-            for low, high in self._clip(seqs):
+            ranges = self._clip(seqs)
+            if len(ranges) > MANY_RANGES:
+                numbers = [seq for low, high in ranges for seq in range(low, high + 1)]
+                yield from zip(*[self._picked(column, numbers) for column in columns], strict=True)
+                return
+            for low, high in ranges:
                 yield from zip(*[self._values(column, low, high) for column in columns], strict=True)
             return
         reader = StoredColumns(self._folder, columns, self._modseq)
@@ -221,19 +231,30 @@ class IndexedView:
         """One column of messages low..high out of the arrays."""
         if column is Column.SEQ:
             return range(low, high + 1)
-        if column is Column.UID:
-            return self._uids[low - 1 : high]
         if column is Column.MAILBOX:
             return repeat(self.name, high - low + 1)
-        states = self._states[low - 1 : high]
+        return self._shown(column, self._uids[low - 1 : high], self._states[low - 1 : high])
+
+    def _picked(self, column: Column, numbers: Sequence[int]) -> Iterable[object]:
+        """One column of messages here and there."""
+        if column is Column.SEQ:
+            return numbers
+        if column is Column.MAILBOX:
+            return repeat(self.name, len(numbers))
+        uids, states = self._uids, self._states
+        return self._shown(column, [uids[seq - 1] for seq in numbers], [states[seq - 1] for seq in numbers])
+
+    def _shown(self, column: Column, uids: Sequence[int], states: Sequence[int]) -> Iterable[object]:
+        if column is Column.UID:
+            return uids
         if column is Column.FLAGS:
             flags = map(self._wire.flags.__getitem__, states)
-            if not self._recent or self._uids[high - 1] < self._recent_from:
+            if not self._recent or uids[-1] < self._recent_from:
                 return flags
             recent = self._recent
             return [
                 self._wire.recent[state] if uid in recent else text
-                for uid, state, text in zip(self._uids[low - 1 : high], states, flags, strict=True)
+                for uid, state, text in zip(uids, states, flags, strict=True)
             ]
         if column is Column.SYSTEM_FLAGS:
             return [state & 0xFF for state in states]
