@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench rpm rpm-el7 clean
 
 # A stamp a purpose: run needs the server alone, test adds pytest, check adds the linters.
 $(VENV)/.run: pyproject.toml
@@ -33,6 +33,14 @@ check: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+# A package with this machine's interpreter, in seconds; and the one for RHEL 7 and later, in minutes (docs/install.md).
+rpm:
+	@PYTHON=$(PYTHON) packaging/rpm/build.sh host
+
+EL ?= el7
+rpm-el7:
+	@PYTHON=$(PYTHON) packaging/rpm/release.sh $(EL)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -1,0 +1,71 @@
+"""Puts the commands of the project into a build root, and compiles its code. Run by the bundled interpreter.
+
+`install.py BUILDROOT`, in the project's directory. Prints the commands outside of the package's own directories,
+for rpm's list of files.
+"""
+
+import compileall
+import py_compile
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Final
+
+INTERPRETER: Final = "/usr/lib/pydovecot/python/bin/python3"
+LIBEXEC: Final = "usr/libexec/dovecot"
+COMMAND: Final = """\
+#!{interpreter} -IXutf8
+from {module} import {function}
+
+raise SystemExit({function}())
+"""
+# In the seconds of an upgrade old and new modules are mixed. Postfix must then keep the message: EX_TEMPFAIL.
+DELIVERY: Final = """\
+#!{interpreter} -IXutf8
+try:
+    from {module} import {function}
+except Exception as exc:
+    raise SystemExit(75) from exc
+
+raise SystemExit({function}())
+"""
+
+
+def main(root: Path) -> None:
+    """Write scripts and compiled files below `root`."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    for name, entry in sorted(project["scripts"].items()):
+        folder = "usr/sbin" if name == "pydovecot" else "usr/bin"
+        module, function = entry.split(":")
+        script(root / folder / name, COMMAND, module, function)
+        print(f"/{folder}/{name}")
+    (root / "usr/sbin/dovecot").symlink_to("pydovecot")
+    print("/usr/sbin/dovecot")
+    for role in sorted(Path("libexec").iterdir()):
+        if role.name != "deliver":
+            found = re.search(r"^from (pydovecot\S+) import (\w+)", role.read_text(), re.MULTILINE)
+            if not found:
+                raise SystemExit(f"{role}: no entry point")
+            text = DELIVERY if role.name == "dovecot-lda" else COMMAND
+            script(root / LIBEXEC / role.name, text, *found.groups())
+    (root / LIBEXEC / "deliver").symlink_to("dovecot-lda")
+    compile_all(root)
+
+
+def script(path: Path, text: str, module: str, function: str) -> None:
+    """One executable file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text.format(interpreter=INTERPRETER, module=module, function=function))
+    path.chmod(0o755)
+
+
+def compile_all(root: Path) -> None:
+    """All modules of the project. The interpreter is to believe them unchecked: rpm owns both files."""
+    code = next((root / "usr/lib/pydovecot/python/lib").glob("python3.*/site-packages")) / "pydovecot"
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    if not compileall.compile_dir(code, quiet=1, stripdir=root, prependdir="/", invalidation_mode=unchecked):
+        raise SystemExit("compilation failed")
+
+
+main(Path(sys.argv[1]).resolve())
