@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pydovecot.authdb import remote
 from pydovecot.authdb.database import Database
 from pydovecot.authdb.entry import BadDatabase
+from pydovecot.base.peercred import peer_credentials
 from pydovecot.ipc.anvil import AnvilClient
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.runtime.service import run
@@ -27,7 +28,7 @@ from pydovecot.services.auth.master_session import MasterSession, Peer
 from pydovecot.services.auth.mechanisms import BadMechanism, choose
 from pydovecot.services.auth.penalty import EXPIRE_SECS, Penalties
 from pydovecot.services.auth.server import AuthServer, World
-from pydovecot.services.auth.transport import Connection, Make, is_dead, peer_credentials
+from pydovecot.services.auth.transport import Connection, Make, is_dead
 from pydovecot.services.auth.workers import WorkerPool
 
 FATAL_EXIT = 89  # Dovecot: FATAL_DEFAULT

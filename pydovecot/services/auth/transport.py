@@ -6,7 +6,6 @@ costs. A write is nearly always taken whole at once.
 
 import asyncio
 import socket
-import struct
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,7 +13,6 @@ from pydovecot.event.event import Event
 
 READ_BYTES: Final = 65536
 MAX_UNREAD: Final = 1 << 20  # answers that the peer does not take; then it is not read from either
-_CREDENTIALS: Final = struct.Struct("iII")  # struct ucred
 
 
 class Session(Protocol):
@@ -138,13 +136,3 @@ def is_dead(sock: socket.socket) -> bool:
         return False
     except OSError:
         return True
-
-
-def peer_credentials(sock: socket.socket) -> tuple[int, int, int]:
-    """pid, uid and gid of the peer; zeros where the system does not say."""
-    try:
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    except OSError:
-        return 0, 0, 0
-    pid, uid, gid = _CREDENTIALS.unpack(raw)
-    return pid, uid, gid

@@ -8,11 +8,11 @@ If taken over: as good as root, and sees passwords. It gets only what auth sends
 
 import os
 import socket
-import sys
 from dataclasses import dataclass
 
 from pydovecot.authdb import remote
 from pydovecot.authdb.database import Database
+from pydovecot.base.peercred import peer_credentials
 from pydovecot.event.event import Event
 from pydovecot.proto.auth import worker as protocol
 from pydovecot.proto.auth.lines import BadLine, LineBuffer
@@ -92,11 +92,7 @@ def answer(state: State, line: bytes, where: str) -> bytes:
 
 def _peer(sock: socket.socket) -> str:
     """How the connection is called in log lines; Dovecot's form, which fail2ban's filter knows."""
-    try:
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    except OSError:
-        raw = bytes(12)
-    pid, uid = (int.from_bytes(raw[at : at + 4], sys.byteorder) for at in (0, 4))
+    pid, uid, _gid = peer_credentials(sock)
     return f"conn unix:auth-worker (pid={pid or os.getppid()},uid={uid})"
 
 
