@@ -29,7 +29,7 @@ if [ ! -e "$tree/complete" ]; then
     mkdir -p "$tree"
     cp -a "$python_dir/python" "$tree/python"
     "$RPM_DIR/wheels.sh" "$tree/python"
-    # Loops over files that are compiled by name, not in the order of the directory.
+    elf_files "$tree/python/lib/python$python_version/site-packages" | xargs strip --strip-unneeded
     LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -I -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -s "$tree" -p "$HOME_DIR" "$tree/python/lib/python$python_version"
     touch "$tree/complete"

@@ -2,13 +2,13 @@
 # The interpreter of the release package: CPython and the libraries it needs, from Debian's sources, built so
 # that nothing of it wants more than glibc 2.17. Prints the directory that holds `python/` and `sysroot/`.
 #
-# Needs Debian 12 (its source packages are used), make, patch, unzip and dpkg-dev; no compiler.
+# Needs Debian 12 (its source packages are used), make, patch, unzip, xz-utils and dpkg-dev; no compiler.
 # The result is kept in the cache and made again only when this script or the toolchain changes.
 . "$(dirname "$0")/common.sh"
 
 VERSION=3.11
 SOURCES="python3.11 libffi zlib openssl bzip2 xz-utils sqlite3"
-KEY=$(key_of "$0" "$RPM_DIR/common.sh" "$RPM_DIR/toolchain.lock")
+KEY=$(key_of "$0" "$RPM_DIR"/{common.sh,prune.sh,toolchain.lock})
 DONE=$CACHE/python-el7-$KEY
 [ -e "$DONE/complete" ] && { echo "$DONE"; exit 0; }
 exec 3>&1 1>&2
@@ -64,11 +64,11 @@ libraries() {
     cd "$WORK/src"
     (
         cd openssl
-        # The prefix is told to users (openssl version -a) and looked at for modules: the target's, not ours.
-        ./Configure linux-x86_64 no-shared no-tests no-engine no-async no-legacy no-module --prefix="$PREFIX" --libdir=lib \
+        # The prefix and the flags are told to users: nothing of this machine may be in them.
+        CFLAGS=-O2 ./Configure linux-x86_64 no-shared no-tests no-engine no-async no-legacy no-module --prefix="$PREFIX" --libdir=lib \
             --openssldir=/etc/pki/tls "$HARDEN"
-        make -j"$JOBS" build_libs
-        make install_dev DESTDIR="$WORK/openssl"
+        CFLAGS=-O2 make -j"$JOBS" build_libs
+        CFLAGS=-O2 make install_dev DESTDIR="$WORK/openssl"
         cp -a "$WORK/openssl$PREFIX/include/." "$deps/include/"
         cp -a "$WORK/openssl$PREFIX/lib/." "$deps/lib/"
     ) >"$WORK/openssl.log" 2>&1 &
@@ -140,10 +140,10 @@ python() {
     mkdir "$WORK/build"
     cd "$WORK/build"
     {
-        "$WORK/src/python/configure" --build=x86_64-linux-gnu --prefix="$PREFIX" --disable-shared --without-ensurepip \
+        ../src/python/configure --build=x86_64-linux-gnu --prefix="$PREFIX" --disable-shared --without-ensurepip \
             --with-openssl="$deps" --disable-test-modules --without-static-libpython --with-system-ffi
         mkdir -p Modules
-        printf '*disabled*\n_tkinter _curses _curses_panel readline _gdbm _dbm nis ossaudiodev _uuid _crypt spwd audioop\n' >Modules/Setup.local
+        printf '*disabled*\n_tkinter _curses _curses_panel readline _gdbm _dbm nis ossaudiodev _uuid _crypt\n' >Modules/Setup.local
         make -j"$JOBS"
         make install DESTDIR="$WORK/installed"
     } >"$WORK/python.log" 2>&1 || { tail -20 "$WORK/python.log"; fail "CPython did not build"; }

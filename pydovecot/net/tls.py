@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
+from pydovecot.base.memory_file import memory_file
+
 MODE_RELEASE_BUFFERS: Final = 0x10  # SSL_MODE_RELEASE_BUFFERS: idle sessions give their 34 kB back
 MAX_RECORD_BYTES: Final = 16384  # RFC 8446 5.1: one SSL_read gives no more
 MAX_VERIFY_DEPTH: Final = 20
@@ -186,17 +188,18 @@ def _set_curves(context: SSL.Context, curves: str, warnings: list[str]) -> None:
 
 
 def _set_dh(context: SSL.Context, parameters: str, warnings: list[str]) -> None:
-    """OpenSSL takes DH parameters from a file only; this one exists in memory alone."""
+    """OpenSSL takes DH parameters from a file only; this one has no name."""
     if not parameters:
         return
-    fd = os.memfd_create("ssl_dh")
     try:
-        os.write(fd, parameters.encode())
-        context.load_tmp_dh(f"/proc/self/fd/{fd}".encode())
+        fd = memory_file("ssl_dh")
+        try:
+            os.write(fd, parameters.encode())
+            context.load_tmp_dh(f"/proc/self/fd/{fd}".encode())
+        finally:
+            os.close(fd)
     except (SSL.Error, OSError) as exc:
         warnings.append(f"ssl_dh could not be used: {reason(exc)}")
-    finally:
-        os.close(fd)
 
 
 def _verify_clients(context: SSL.Context, config: TlsConfig) -> None:

@@ -12,6 +12,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final
 
+from pydovecot.base.memory_file import memory_file
 from pydovecot.event import wire
 from pydovecot.event.event import Level
 from pydovecot.runtime.status import RECORD
@@ -52,7 +53,7 @@ class Service:
         self.log = Pipe.make()
         self.notify_fd = -1
         if config.type == "login":
-            self.notify_fd = os.memfd_create(f"{config.name}-notify", os.MFD_CLOEXEC)
+            self.notify_fd = memory_file(f"{config.name}-notify")
         self.fds: list[int] = []  # listening descriptors, in the order of config.listeners
         self.children: dict[int, Child] = {}
         self.pending: dict[int, Child] = {}  # by number: asked for, pid not known yet
