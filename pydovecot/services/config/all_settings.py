@@ -9,6 +9,7 @@ from functools import cache
 from types import ModuleType
 from typing import Final
 
+from pydovecot.admin import settings as admin
 from pydovecot.authdb import settings as authdb
 from pydovecot.delivery import settings as delivery
 from pydovecot.login import settings as login
@@ -23,7 +24,7 @@ from pydovecot.storage.drivers.maildir import settings as maildir
 from pydovecot.storage.drivers.mbox import settings as mbox
 
 OWNERS: Final[tuple[ModuleType, ...]] = (
-    authdb, config, delivery, imap, lmtp, login, maildir, mbox, pop3, storage,
+    admin, authdb, config, delivery, imap, lmtp, login, maildir, mbox, pop3, storage,
 )  # fmt: skip
 
 # Plugins that mail_plugins may name.

@@ -1,0 +1,29 @@
+"""doveadm mailbox mutf7: mailbox names between UTF-8 and IMAP's modified UTF-7."""
+
+import getopt
+
+from pydovecot.admin.arguments import Arguments, BadArguments
+from pydovecot.admin.context import Context
+from pydovecot.admin.errors import DATA, OK, Usage
+from pydovecot.base import mutf7
+
+
+def run(context: Context, arguments: Arguments) -> int:
+    """-7 (the default): encode. -8: decode. A name that cannot be is told, the others are printed."""
+    decode, status = False, OK
+    try:
+        options, names = getopt.getopt(arguments.raw, "78")
+    except getopt.GetoptError as exc:
+        raise BadArguments(f"mutf7: invalid option -- '{exc.opt}'") from None
+    for option, _value in options:
+        decode = option == "-8"
+    if not names:
+        raise Usage
+    for name in names:
+        try:
+            context.print(mutf7.decode(name.encode()) if decode else mutf7.encode(name).decode())
+        except ValueError:
+            kind = "mUTF-7" if decode else "UTF-8"
+            context.log.error(f"Mailbox name not valid {kind}: {name}")
+            status = DATA
+    return status
