@@ -50,6 +50,8 @@ class Plan:
         self._sets_seen = not self._view.readonly and any(
             isinstance(item, ContentItem) and item.sets_seen for item in self._content
         )
+        only = self._content[0] if len(self._content) == 1 else None
+        self._alone = only if isinstance(only, ContentItem) and only.form is Form.AS_IS else None
         self.expunged = False
         self.failure: Exception | None = None
         self.refusal: UserError | None = None
@@ -140,7 +142,7 @@ class Plan:
             held = len(waiting)
             torn = False
             try:
-                for part in self._message(Seq(seq), words):
+                for part in self._small(Seq(seq), words) or self._message(Seq(seq), words):
                     waiting.append(part)
                     size += len(part)
                     if size >= HOLD_BELOW:
@@ -180,6 +182,23 @@ class Plan:
             self._view.mark_seen(SeqSet.of(unseen))
             self.marked.extend(self._view.uids[seq - 1] for seq in unseen)
         return frozenset(unseen)
+
+    def _small(self, seq: Seq, words: Sequence[bytes]) -> tuple[bytes] | None:
+        """The commonest question in one piece: one section, and the message is there and not large."""
+        item = self._alone
+        if item is None:
+            return None
+        try:
+            message = self._view.message(seq)
+        except ExpungedError:
+            return None
+        if message.stretch(item.section) is not None:
+            return None
+        data = _cut(message.section(item.section) or b"", item)
+        message.close()
+        self._count(item, len(data))
+        lead = b" ".join([*words, item.label])
+        return (b"* %d FETCH (%b {%d}\r\n%b)\r\n" % (seq, lead, len(data), data),)
 
     def _message(self, seq: Seq, words: Sequence[bytes]) -> Iterator[bytes]:
         """One response in parts."""

@@ -4,16 +4,20 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from pydovecot.index.mailbox import UID_MASK
 from pydovecot.mime import header as mime_header
 from pydovecot.mime import objectid, section, summary
 from pydovecot.storage.api import Column, CopyResult, ExpungedError, Save, SaveResult
 from pydovecot.storage.content import common_fields, crlf_size, preview
 from pydovecot.storage.drivers.maildir import changing, explaining, keywords, linking, replacing, sync
 from pydovecot.storage.drivers.maildir.filename import base_of, sizes_of
-from pydovecot.storage.drivers.maildir.place import NEW, MaildirPlace
+from pydovecot.storage.drivers.maildir.place import NEW, Host, MaildirPlace
+from pydovecot.storage.hooks import MailboxHook
 from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
 from pydovecot.storage.indexed.watch import Watched
 
+READ_AHEAD: Final = 64  # rows of messages whose bytes are likely to be asked for next
+NEAR: Final = 4  # UIDs after the last one: it goes on
 HEADER_BYTES: Final = 16384  # read first when only the header is wanted
 FULL_COLUMNS: Final = frozenset((Column.BODY, Column.BODYSTRUCTURE))
 HEAD_COLUMNS: Final = frozenset((Column.ENVELOPE, Column.SENT, Column.SENT_DAY, Column.FIELDS))
@@ -25,7 +29,14 @@ SIZE_COLUMNS: Final = CRLF_COLUMNS | {Column.PHYSICAL_SIZE}
 class MaildirFolder(MaildirPlace):
     """The steps that change something are in the modules beside this one."""
 
-    def sync(self, *, take_new: bool, after: int = 0) -> None:
+    def __init__(
+        self, host: Host, name: str, path: str, control: str, hook: MailboxHook | None = None
+    ) -> None:
+        super().__init__(host, name, path, control, hook)
+        self._last_read = 0
+        self._ahead: dict[int, tuple[str, int | None]] = {}
+
+    def sync(self, *, take_new: bool, after: int = 0, full: bool = False) -> None:
         """Bring the index up to what is on disk."""
         sync.sync(self, take_new=take_new, after=after)
 
@@ -66,6 +77,12 @@ class MaildirFolder(MaildirPlace):
         self.ensure()
         return linking.copy(self, uids, target, move=move)
 
+    def write_back(self) -> None:
+        """Everything is on disk at once."""
+
+    def leave(self) -> None:
+        """Nothing is left to do."""
+
     def sender_of(self, uid: int) -> str | None:
         """Nothing keeps it."""
         return None
@@ -89,11 +106,9 @@ class MaildirFolder(MaildirPlace):
 
     def read(self, uid: int) -> bytes:
         """The message as stored."""
-        row = self.host.database.row("SELECT name, psize FROM msg WHERE id = ?", (self.index.key(uid),))
-        if row is None:
-            raise ExpungedError
-        data = self.with_file(row[0], _read_all)
-        told = sizes_of(row[0])[0] if row[1] is None else row[1]
+        name, psize = self._file_facts(uid)
+        data = self.with_file(name, _read_all)
+        told = sizes_of(name)[0] if psize is None else psize
         if told is not None and told != len(data):
             # The S= of the name is wrong: from now on the index knows better.
             with self.host.database.write():
@@ -103,6 +118,26 @@ class MaildirFolder(MaildirPlace):
                     (len(data), crlf_size(data), self.index.key(uid)),
                 )
         return data
+
+    def _file_facts(self, uid: int) -> tuple[str, int | None]:
+        """Name and size of a message's file: of one reader who goes on and on, of the next ones as well.
+
+        What was read ahead may be old by the time it is used; a file is found by its old name too.
+        """
+        found = self._ahead.pop(uid, None)
+        if found is None:
+            key = self.index.key(uid)
+            count = READ_AHEAD if 0 < uid - self._last_read <= NEAR else 1
+            rows = self.host.database.rows(
+                "SELECT id & ?, name, psize FROM msg WHERE id BETWEEN ? AND ? LIMIT ?",
+                (UID_MASK, key, min(key + READ_AHEAD, self.index.span[1]), count),
+            )
+            self._ahead = {at: (name, psize) for at, name, psize in rows}
+            found = self._ahead.pop(uid, None)
+            if found is None:
+                raise ExpungedError
+        self._last_read = uid
+        return found
 
     def fill(self, uid: int, name: str, wanted: Collection[Column]) -> Filled:
         """Find out columns: from the name, by stat, from the header or from the whole message."""
