@@ -11,6 +11,7 @@ from pydovecot.services.auth_worker.main import SPEC as AUTH_WORKER
 from pydovecot.services.config.main import SPEC as CONFIG
 from pydovecot.services.imap.main import SPEC as IMAP
 from pydovecot.services.imap_login.main import SPEC as IMAP_LOGIN
+from pydovecot.services.lda.main import SPEC as LDA
 from pydovecot.services.lmtp.main import SPEC as LMTP
 from pydovecot.services.log.main import SPEC as LOG
 from pydovecot.services.pop3.main import SPEC as POP3
@@ -25,6 +26,7 @@ ROLES: Final[dict[str, ServiceSpec]] = {
     "config": CONFIG,
     "imap": IMAP,
     "imap-login": IMAP_LOGIN,
+    "lda": LDA,
     "lmtp": LMTP,
     "log": LOG,
     "pop3": POP3,

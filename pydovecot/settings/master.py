@@ -14,6 +14,7 @@ from pydovecot.settings.effective import Effective, effective, merge
 from pydovecot.settings.tree import Query, Tree
 
 _REFERENCES: Final = ("default_internal_user", "default_internal_group", "default_login_user")
+LDA: Final = "lda"
 UNLIMITED_VSZ: Final = kinds.SIZE_MAX
 
 
@@ -100,9 +101,12 @@ def configuration(tree: Tree) -> Configuration:
         for service in root.children("service")
         if not service.text("protocol") or service.text("protocol") in protocols
     ]
+    base_dir = texts["base_dir"].rstrip("/")
+    if not any(service.name == LDA for service in services):
+        services.append(_lda(base_dir, texts))
     return Configuration(
         path=tree.path,
-        base_dir=texts["base_dir"].rstrip("/"),
+        base_dir=base_dir,
         state_dir=texts["state_dir"],
         libexec_dir=texts["libexec_dir"],
         instance_name=texts["instance_name"],
@@ -111,6 +115,20 @@ def configuration(tree: Tree) -> Configuration:
         services=tuple(services),
         warnings=tuple(note.text for note in tree.notes),
         files=tuple(tree.files),
+    )
+
+
+def _lda(base_dir: str, texts: dict[str, str]) -> ServiceConfig:
+    """The helper of dovecot-lda, of which Dovecot's list of services knows nothing."""
+    return ServiceConfig(
+        name=LDA,
+        protocol=LDA,
+        executable=LDA,
+        process_limit=kinds.parse_uint(texts["default_process_limit"]),
+        client_limit=1,
+        idle_kill=kinds.parse_time(texts["default_idle_kill"]),
+        vsz_limit=kinds.parse_size(texts["default_vsz_limit"]),
+        listeners=(Listener("unix", LDA, f"{base_dir}/{LDA}", 0o666),),
     )
 
 

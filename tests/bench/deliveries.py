@@ -76,7 +76,7 @@ def many_connections(server: Server, mails: list[bytes]) -> None:
 
 def lda(server: Server, mails: list[bytes], user: str) -> None:
     """A process for each message."""
-    ours = [sys.executable, "-IXutf8", str(REPOSITORY / "libexec" / "dovecot-lda")]
+    ours = [sys.executable, "-ISXutf8", str(REPOSITORY / "libexec" / "dovecot-lda")]
     command = [DOVECOT_LDA] if server.name == "dovecot" else ours
     for mail in mails:
         done = subprocess.run(

@@ -20,7 +20,7 @@ from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.replies import reply
 from pydovecot.services.lmtp.settings import LmtpSettings
-from pydovecot.services.lmtp.stores import Stores
+from pydovecot.login.mail_stores import Stores
 from pydovecot.services.lmtp.transaction import (
     Client,
     LookupFailed,

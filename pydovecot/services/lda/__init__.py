@@ -1,0 +1,1 @@
+"""lda: delivers for dovecot-lda, which an MTA starts for each message."""
