@@ -68,7 +68,8 @@ def test_the_drop_in_is_for_what_219_does_not_know() -> None:
 
 def test_every_capability_has_its_reason() -> None:
     text = (FOLDER / "pydovecot.service").read_text(encoding="utf-8")
-    (bounding,) = [value for _s, key, value in lines_of("pydovecot.service") if key == "CapabilityBoundingSet"]
+    lines = lines_of("pydovecot.service")
+    (bounding,) = [value for _section, key, value in lines if key == "CapabilityBoundingSet"]
     reasons = set(re.findall(r"[A-Z_]{4,}", " ".join(re.findall(r"^# ([A-Z_, ]+)  +\S", text, re.M))))
     assert reasons == {name.removeprefix("CAP_") for name in bounding.split()}
 

@@ -1,7 +1,7 @@
-"""A booted systemd: a Debian root made once by debootstrap, systemd-nspawn, and overlays that keep the root pristine.
+"""A booted systemd: a Debian root made once by debootstrap, systemd-nspawn, overlays that keep the root pristine.
 
-The container has a network of its own with nothing but `lo`, so the ports of mail clash with nobody. Everything
-here needs root; `why_not()` says what is missing.
+The container has a network of its own with nothing but `lo`, so the ports of mail clash with nobody. All of
+this needs root; `why_not()` says what is missing.
 """
 
 import ctypes
@@ -23,6 +23,18 @@ CACHE: Final = Path(os.environ.get("PYDOVECOT_ROOT_CACHE", Path.home() / ".cache
 SUITE: Final = "bookworm"
 PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "rpm", "procps", "iproute2", "openssl", "libsqlite3-0")
 TOOLS: Final = ("systemd-nspawn", "debootstrap", "nsenter", "rpm")
+# A package that comes starts nothing by itself; PAM files include password-auth.
+AS_ON_RHEL: Final = {
+    "usr/lib/systemd/system-preset/99-default-disable.preset": "disable *\n",
+    "etc/pam.d/password-auth": """\
+auth required pam_env.so
+auth sufficient pam_unix.so nullok try_first_pass
+auth required pam_deny.so
+account required pam_unix.so
+session required pam_limits.so
+session required pam_unix.so
+""",
+}
 BOOT_SECS: Final = 60
 MAKE_SECS: Final = 900
 CLONE_NEWNET: Final = 0x40000000
@@ -47,15 +59,15 @@ def debian_root() -> Path:
             return root
         fresh = CACHE / f"{SUITE}.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        words = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(fresh), _mirror()]
+        words = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        words += [SUITE, str(fresh), _mirror()]
         done = subprocess.run(words, capture_output=True, text=True, timeout=MAKE_SECS, check=False)
         if done.returncode:
             raise RuntimeError(f"debootstrap failed: {done.stdout[-400:]}{done.stderr[-400:]}")
         shutil.rmtree(fresh / "var/cache/apt/archives", ignore_errors=True)
-        # As on RHEL: a package that comes starts nothing by itself.
-        preset = fresh / "usr/lib/systemd/system-preset/99-default-disable.preset"
-        preset.parent.mkdir(parents=True, exist_ok=True)
-        preset.write_text("disable *\n", encoding="ascii")
+        for name, text in AS_ON_RHEL.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / name).write_text(text, encoding="ascii")
         fresh.rename(root)
     return root
 
@@ -70,7 +82,7 @@ def _mirror() -> str:
 
 @dataclass
 class Disk:
-    """What a container sees as its file system: layers, the lowest first, and a fresh one on top that is written."""
+    """The file system of a container: layers, the lowest first, and a fresh one on top that is written."""
 
     layers: Sequence[Path]
     home: Path = field(init=False)
@@ -122,10 +134,15 @@ class Container:
         """Switch it on; returns when systemd has reached its default target. Raises RuntimeError."""
         words = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", "-b"]
         words += ["-M", self.disk.home.name.replace("_", "-"), "-D", str(self.disk.root), "--console=pipe"]
-        env = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"}
+        env = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with open(self._console, "wb") as console:
             self._nspawn = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=console, stderr=console, env=env, start_new_session=True
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env=env,
+                start_new_session=True,
             )
         end = time.monotonic() + BOOT_SECS
         while time.monotonic() < end:
@@ -153,7 +170,7 @@ class Container:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command inside, as root; its output is text."""
         inside = ["nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
-        inside += ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "TERM=dumb", "LANG=C.UTF-8"]
+        inside += ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"]
         done = subprocess.run(
             [*inside, *words], input=input, capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -168,19 +185,15 @@ class Container:
 
     def connect(self, port: int, host: str = "127.0.0.1", timeout: float = 30) -> socket.socket:
         """A TCP connection inside the container, held out here. OSError as of socket.connect."""
-        return self._inside(lambda: socket.create_connection((host, port), timeout=timeout))
-
-    def _inside(self, make: "functools.partial[socket.socket] | object") -> socket.socket:
-        """Make a socket in the network of the container: a thread of its own enters it, and ends."""
         made: list[socket.socket] = []
-        failed: list[BaseException] = []
+        failed: list[OSError] = []
 
-        def enter() -> None:
+        def enter() -> None:  # in a thread of its own, which ends: the network is one thread's, not ours
             try:
                 with open(f"/proc/{self.leader}/ns/net", "rb") as space:
                     if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), CLONE_NEWNET):
                         raise OSError(ctypes.get_errno(), "setns failed")
-                made.append(make())  # type: ignore[operator]
+                made.append(socket.create_connection((host, port), timeout=timeout))
             except OSError as exc:
                 failed.append(exc)
 
