@@ -53,6 +53,17 @@ def open_unix(path: str, *, mode: int, uid: int, gid: int) -> int:
     return sock.detach()
 
 
+def make_folder(path: str) -> None:
+    """Make a directory, with those above it, that everybody may pass, whatever our umask is."""
+    if os.path.isdir(path):
+        return
+    old_umask = os.umask(0o022)
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    finally:
+        os.umask(old_umask)
+
+
 def set_owner(path: str, *, mode: int, uid: int, gid: int) -> None:
     """Give a socket its owner and mode, if they differ. An ordinary user's failures to chown are silent."""
     info = os.lstat(path)
@@ -146,6 +157,7 @@ class Inherited:
     def __init__(self, env: Mapping[str, str], pid: int) -> None:
         self._inet: dict[tuple[str, int], int] = {}
         self._unix: dict[str, int] = {}
+        self._both: set[int] = set()  # ports on which the socket of :: serves IPv4 as well
         if env.get("LISTEN_PID") != str(pid):
             return
         count = env.get("LISTEN_FDS", "0")
@@ -157,6 +169,9 @@ class Inherited:
         sock = socket.socket(fileno=os.dup(fd))
         try:
             name = sock.getsockname()
+            both = sock.family == socket.AF_INET6 and not sock.getsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
+            )
         finally:
             sock.close()
         # Out of the way of the fixed numbers of children; the duplicate keeps the socket alive.
@@ -165,16 +180,23 @@ class Inherited:
         os.close(fd)
         if isinstance(name, tuple):
             self._inet[name[0], name[1]] = kept
+            if both and name[0] == "::":
+                self._both.add(name[1])
         elif name:
             self._unix[os.fsdecode(name)] = kept
 
     def take_inet(self, address: str, port: int) -> int | None:
-        """The descriptor bound to `address`:`port`, once; a wildcard there serves every address of ours."""
+        """The descriptor bound to `address`:`port`, once; a wildcard there serves every address of ours.
+
+        -1: nothing more is to be done for this address, because a socket that was taken for the port serves
+        IPv4 and IPv6.
+        """
         host = {"*": "0.0.0.0", "": "0.0.0.0"}.get(address, address.strip("[]"))
-        for key in ((host, port), ("::", port), ("0.0.0.0", port)):
-            if key in self._inet:
+        own_family = "::" if ":" in host else "0.0.0.0"
+        for key in ((host, port), (own_family, port), ("::", port)):
+            if key in self._inet and (key[0] != "::" or own_family == "::" or port in self._both):
                 return self._inet.pop(key)
-        return None
+        return -1 if port in self._both else None
 
     def take_unix(self, path: str) -> int | None:
         """The descriptor bound to `path`, once."""

@@ -129,7 +129,7 @@ class Generation:
                     return -1
                 raise
         uid, gid = self._owner(config)
-        os.makedirs(os.path.dirname(where), 0o755, exist_ok=True)
+        listeners.make_folder(os.path.dirname(where))
         opener = listeners.open_unix if kind == "unix" else listeners.open_fifo
         return opener(where, mode=config.mode, uid=uid, gid=gid)
 

@@ -37,18 +37,16 @@ def prepare(base_dir: str, login_user: str, warn: Callable[[str], None]) -> None
 
 
 def _folder(path: str, mode: int, gid: int, title: str, warn: Callable[[str], None]) -> None:
-    try:
-        os.makedirs(path, 0o755)
-        created = True
-    except FileExistsError:
-        created = False
+    created = not os.path.isdir(path)
+    if created:
+        listeners.make_folder(path)
     info = os.stat(path)
     if not stat.S_ISDIR(info.st_mode):
         raise StartError(f"{path} is not a directory")
     wrong_owner = gid != -1 and (info.st_uid, info.st_gid) != (0, gid)
     if wrong_owner:
         os.chown(path, 0, gid)
-    wrong_mode = bool(title) and stat.S_IMODE(info.st_mode) != mode
+    wrong_mode = (created or bool(title)) and stat.S_IMODE(info.st_mode) != mode
     if wrong_mode:
         os.chmod(path, mode)
     if not created and (wrong_owner or wrong_mode):

@@ -115,6 +115,39 @@ def test_inherited_are_found_by_address() -> None:
     assert done.stdout == f"True None ['127.0.0.1:{ports[1]}']\n"
 
 
+def test_inherited_socket_of_both_families_serves_both() -> None:
+    """`ListenStream=143` without BindIPv6Only: one socket, and nothing left to open for the other family."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("needs IPv6")
+    code = (
+        "import os\n"
+        "from pydovecot.net.listeners import Inherited\n"
+        "got = Inherited({'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}, os.getpid())\n"
+        "port = int(os.environ['PORT'])\n"
+        "print(got.take_inet('*', port + 1), got.take_inet('*', port) > 0, got.take_inet('::', port), "
+        "got.take_inet('::', port), got.unused())\n"
+    )
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as one:
+        done = subprocess.run(
+            [sys.executable, "-c", f"import os\nos.dup2({one.fileno()}, 3)\n{code}"],
+            env={**os.environ, "PORT": str(one.getsockname()[1])},
+            pass_fds=(one.fileno(),),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == "None True -1 -1 []\n"
+
+
+def test_a_folder_for_everybody_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        listeners.make_folder(str(tmp_path / "one/two"))
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("one", "one/two")] == [0o755, 0o755]
+
+
 def test_descriptors_of_another_process_are_not_ours() -> None:
     assert Inherited({"LISTEN_PID": "1", "LISTEN_FDS": "1"}, os.getpid()).unused() == []
     assert Inherited({}, os.getpid()).unused() == []
