@@ -9,11 +9,9 @@ import contextlib
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +20,11 @@ import pytest
 
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
+from tests.support.killing import LONGEST_SECS, deliver_under_kills, killed_soon
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 KILLS = int(os.environ.get("PYDOVECOT_DELIVERY_KILLS", "60"))
-LONGEST_SECS = 0.1
 USERS = ("alice", "bob", "carol@example.org")
 DISK_BYTES = 3 << 20
 
@@ -56,68 +54,69 @@ def server() -> Iterator[Server]:
 
 
 def test_lmtp_killed_at_any_moment(server: Server) -> None:
-    source = random.Random(4)
-    acked: dict[str, set[int]] = {user: set() for user in USERS}
-    sent = 0
-    running = server.running
-    assert isinstance(running, Cluster)
-    for _ in range(KILLS):
-        client = server.unix()
-        client.say("LHLO h")
-        wait = source.random() * LONGEST_SECS
-
-        def kill(wait: float = wait) -> None:
-            time.sleep(wait)
-            for pid in running.pids("lmtp"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with contextlib.suppress(AssertionError, OSError):
-            while True:
-                sent += 1
-                recipients = source.sample(USERS, source.randrange(1, 4))
-                answers = client.deliver(*recipients, message=text_of(sent))
-                for recipient, answer in zip(recipients, answers, strict=True):
-                    assert answer.startswith("250 "), answer
-                    acked[recipient].add(sent)
-        killer.join()
-        client.close()
-    assert sum(map(len, acked.values())) > 5  # it did something
+    assert isinstance(server.running, Cluster)
+    acked = deliver_under_kills(server.running, server.unix, USERS, text_of, kills=KILLS, seed=4)
     for user in USERS:
         found = found_in(server, user)
         assert acked[user] <= set(found), f"lost: {acked[user] - set(found)}"
         assert len(found) == len(set(found)), "doubled"
 
 
-def test_lda_killed_at_any_moment(server: Server) -> None:
-    source = random.Random(5)
-    acked: set[int] = set()
-    count = max(8, KILLS // 5)
-    begin = time.monotonic()
-    usual = 0.0
-    for ident in range(1, count + 1):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pydovecot.cli.lda", "-c", str(server.running.conf), "-d", "bob"],
-            stdin=subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        process.stdin.write(text_of(ident))
-        process.stdin.close()
-        if ident == 1:
-            assert process.wait(60) == 0  # how long one takes that is left alone
-            usual = time.monotonic() - begin
-        else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(usual * source.uniform(0.3, 1.2))
-            process.kill()
-            process.wait()
-        if process.returncode == 0:
-            acked.add(ident)
+def lda(server: Server, ident: int, *options: str) -> "subprocess.Popen[bytes]":
+    """dovecot-lda with its message; the options decide whether the server does the work."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pydovecot.cli.lda", "-c", str(server.running.conf), "-d", "bob", *options],
+        stdin=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(text_of(ident))
+    process.stdin.close()
+    return process
+
+
+def check_bob(server: Server, acked: set[int], options: tuple[str, ...]) -> None:
     found = found_in(server, "bob")
     assert acked <= set(found)
     assert len(found) == len(set(found)), "doubled"
+    assert isinstance(server.running, Cluster)
+    assert bool(server.running.pids("lda")) == (not options)  # the server's process, or none of it
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "mail_debug=no")], ids=["by the server", "by itself"])
+def test_lda_killed_at_any_moment(server: Server, options: tuple[str, ...]) -> None:
+    source = random.Random(5)
+    acked: set[int] = set()
+    count = max(8, KILLS // 5)
+    assert lda(server, count, *options).wait(60) == 0
+    begin = time.monotonic()
+    assert lda(server, count + 1, *options).wait(60) == 0  # how long one takes that is left alone
+    usual = time.monotonic() - begin
+    for ident in range(count):
+        process = lda(server, ident, *options)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(usual * source.uniform(0.3, 1.2))
+        process.kill()
+        if process.wait() == 0:
+            acked.add(ident)
+    check_bob(server, acked | {count, count + 1}, options)
+
+
+def test_the_process_behind_lda_killed_at_any_moment(server: Server) -> None:
+    """The program says EX_TEMPFAIL, or has found out in time and has done it by itself."""
+    source = random.Random(6)
+    running = server.running
+    assert isinstance(running, Cluster)
+    statuses: dict[int, int] = {}
+    sent = 0
+    for _ in range(max(8, KILLS // 5)):
+        with killed_soon(running, "lda", source.random() * LONGEST_SECS * 2):
+            begin = sent
+            while sent < begin + 3:
+                sent += 1
+                statuses[sent] = lda(server, sent).wait(60)
+    assert set(statuses.values()) <= {0, 75}
+    assert lda(server, 0).wait(60) == 0
+    check_bob(server, {ident for ident, status in statuses.items() if status == 0}, ())
 
 
 @pytest.fixture

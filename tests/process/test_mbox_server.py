@@ -3,15 +3,10 @@
 LMTP delivers with its processes killed at any moment, IMAP reads, and the spool file tells others the same.
 """
 
-import contextlib
 import grp
 import imaplib
 import os
-import random
 import re
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +14,7 @@ import pytest
 
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
+from tests.support.killing import deliver_under_kills
 
 pytestmark = [
     pytest.mark.process,
@@ -30,7 +26,6 @@ mail_location = mbox:~/mail:INBOX=%h/../../spool/%n
 mail_privileged_group = mail
 """
 KILLS = int(os.environ.get("PYDOVECOT_DELIVERY_KILLS", "20"))
-LONGEST_SECS = 0.1
 
 
 def text_of(ident: int) -> bytes:
@@ -95,33 +90,8 @@ def test_mail_comes_in_and_is_read(server: Server) -> None:
 
 @pytest.mark.slow
 def test_lmtp_killed_at_any_moment(server: Server) -> None:
-    source = random.Random(4)
-    acked: set[int] = set()
-    sent = 0
-    running = server.running
-    assert isinstance(running, Cluster)
-    for _ in range(KILLS):
-        client = server.unix()
-        client.say("LHLO h")
-        wait = source.random() * LONGEST_SECS
-
-        def kill(wait: float = wait) -> None:
-            time.sleep(wait)
-            for pid in running.pids("lmtp"):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with contextlib.suppress(AssertionError, OSError):
-            while True:
-                sent += 1
-                (answer,) = client.deliver("alice", message=text_of(sent))
-                assert answer.startswith("250 "), answer
-                acked.add(sent)
-        killer.join()
-        client.close()
-    assert len(acked) > 5
+    assert isinstance(server.running, Cluster)
+    acked = deliver_under_kills(server.running, server.unix, ["alice"], text_of, kills=KILLS, seed=4)["alice"]
     imap = login(server, "alice")
     found = []
     for text in contents(imap):
