@@ -30,7 +30,7 @@ if [ ! -e "$tree/complete" ]; then
     cp -a "$python_dir/python" "$tree/python"
     "$RPM_DIR/wheels.sh" "$tree/python"
     elf_files "$tree/python/lib/python$python_version/site-packages" | xargs strip --strip-unneeded
-    LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -I -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -IB -m compileall -q -f -j 0 --invalidation-mode unchecked-hash \
         -s "$tree" -p "$HOME_DIR" "$tree/python/lib/python$python_version"
     touch "$tree/complete"
 fi
@@ -40,7 +40,7 @@ trap 'rm -rf "$top"' EXIT
 mkdir "$top/SOURCES"
 archive "$top/SOURCES/python.tar" -C "$tree" python
 {
-    LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -I -c 'import platform; print("python", platform.python_version())'
+    LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -IB -c 'import platform; print("python", platform.python_version())'
     [ ! -e "$python_dir/sources" ] || sed -n 's/^\([a-z][a-z-]*[a-z][3]*\)_\([0-9][0-9.]*[0-9]\).*\.dsc$/\1 \2/p' "$python_dir/sources"
     sed -n 's/^\([A-Za-z][A-Za-z0-9_-]*\)==\([0-9.]*\).*/python3-\L\1 \2/p' "$RPM_DIR/requirements.lock"
 } >"$top/SOURCES/bundled"
