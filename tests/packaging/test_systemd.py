@@ -265,6 +265,7 @@ def test_upgrade_and_erase(machine: Machine, rpm_newer: Path) -> None:
         "/etc/pki/dovecot/private/dovecot.pem",
         "/var/lib/dovecot",
     }
-    assert machine.sh("ls /etc/dovecot/conf.d").split() == ["10-mail.conf.rpmsave"]
+    # rpmnew is what the newer package would have had in place of the changed file.
+    assert machine.sh("ls /etc/dovecot/conf.d").split() == ["10-mail.conf.rpmnew", "10-mail.conf.rpmsave"]
     assert "Subject: welcome" in machine.sh(f"cat /var/mail/{USER}")
     assert machine.sh("getent passwd dovecot dovenull").count("\n") == 2
