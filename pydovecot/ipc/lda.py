@@ -1,8 +1,10 @@
 """dovecot-lda's way to a process that has everything loaded already: the socket `lda` in base_dir.
 
 The program sends its command line and the descriptor that has the message. The process answers DIRECT
-(nothing was read: the program must deliver by itself), or TAKEN and later the exit status and what belongs on
-standard error. When it dies in between nobody knows what was read: EX_TEMPFAIL, and the MTA tries again.
+(nothing was read: the program must deliver by itself), or TAKEN, and ALIVE when it has read all. It delivers
+when the program confirms that: one that is killed takes its end of a pipe with it, and what was read is no
+whole message then. Last come the exit status and what belongs on standard error. When the process dies in
+between nobody knows what was read: EX_TEMPFAIL, and the MTA tries again.
 
 This side counts in milliseconds of start-up, so it imports next to nothing. `_socket` is what `socket` is
 made of, without its enums and selectors.
@@ -19,6 +21,8 @@ VERSION = b"pydovecot-lda 1"
 END = b"\0\n"  # no field begins with a line feed
 DIRECT = b"DIRECT\n"
 TAKEN = b"TAKEN\n"
+ALIVE = b"ALIVE\n"
+YES = b"\n"
 TEMPFAIL = 75
 MAX_ANSWER = 1 << 16
 
@@ -58,13 +62,15 @@ def hand_over(path: str, fields: "Mapping[str, str]", fd: int) -> tuple[int, str
             return None
         while len(reply) < MAX_ANSWER and (data := sock.recv(4096)):
             reply += data
+            if reply == TAKEN + ALIVE:
+                sock.send(YES)
     except OSError:
         pass  # what came before counts
     finally:
         sock.close()
     if not reply.startswith(TAKEN):
         return None
-    status, _, text = reply[len(TAKEN) :].partition(b" ")
+    status, _, text = reply.removeprefix(TAKEN).removeprefix(ALIVE).partition(b" ")
     if not status.isdigit() or not text.endswith(b"\n"):
         return TEMPFAIL, ""
     return int(status), text[:-1].decode("utf-8", "surrogateescape")

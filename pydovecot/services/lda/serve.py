@@ -140,6 +140,7 @@ class _Job:
         spool = Spool(user.settings.get(DeliverySettings).mail_temp_dir)
         try:
             mail = read_mail(envelope, self._read, spool)
+            self._confirm()
             with self._state.stores.use(user, key) as store:
                 agent = LocalAgent(store, user.settings, user.username, user.variables, event, INTERNAL_ERROR)
                 outcome = agent.deliver(mail, envelope)
@@ -162,11 +163,16 @@ class _Job:
                 raise _Gone
         if not _readable(self._source):
             raise _Gone
-        data = os.read(self._source, READ_BYTES)
-        # A program that is killed takes its end of the pipe with it: that is no end of the message.
-        if not data and _readable(self._sock.fileno()):
-            raise _Gone
-        return data
+        return os.read(self._source, READ_BYTES)
+
+    def _confirm(self) -> None:
+        """The message is whole if the program lives. Raises _Gone."""
+        try:
+            self._sock.sendall(lda.ALIVE)
+            if self._sock.recv(len(lda.YES)) != lda.YES:
+                raise _Gone
+        except OSError as exc:
+            raise _Gone from exc
 
 
 def _readable(fd: int) -> bool:
