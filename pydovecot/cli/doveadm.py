@@ -116,7 +116,7 @@ def _check_formatter(name: str) -> None:
 
 def _instance(name: str) -> str:
     """The configuration file of a known instance."""
-    from pydovecot.services.master.instances import read
+    from pydovecot.runtime.instances import read
 
     for one in read(STATE_DIR):
         if one.name == name:

@@ -123,7 +123,7 @@ def _build_options() -> str:
 
 def _instance(name: str) -> str:
     """The configuration file of a known instance (`-i`)."""
-    from pydovecot.services.master import instances
+    from pydovecot.runtime import instances
 
     for state_dir in ("/var/lib/dovecot",):
         for one in instances.read(state_dir):
@@ -156,8 +156,8 @@ def _signal(config_file: str, number: signal.Signals, *, open_files: bool) -> tu
 
     `open_files` False: certificates that are gone are no reason to leave it running.
     """
+    from pydovecot.runtime import master_pid
     from pydovecot.services.config.load import load
-    from pydovecot.services.master import rundir
 
     try:
         base_dir = load(config_file, open_files=open_files).base_dir
@@ -165,7 +165,7 @@ def _signal(config_file: str, number: signal.Signals, *, open_files: bool) -> tu
         # The running server keeps its configuration; say what is wrong with the file here and now.
         complain(exc.lines, sys.stderr)
         return FATAL, 0
-    pid = rundir.running_pid(base_dir)
+    pid = master_pid.running_pid(base_dir)
     if pid is None:
         print(f"Fatal: Dovecot is not running (read from {base_dir}/master.pid)", file=sys.stderr)
         return NOT_RUNNING, 0

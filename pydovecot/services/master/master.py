@@ -25,8 +25,9 @@ from pydovecot.event.targets import close_targets, open_targets
 from pydovecot.event.wire import Record
 from pydovecot.net import listeners
 from pydovecot.net.listeners import Inherited, ListenError
+from pydovecot.runtime import instances
 from pydovecot.runtime.spec import ServiceSpec
-from pydovecot.services.master import checks, instances, rundir, spawn
+from pydovecot.services.master import checks, rundir, spawn
 from pydovecot.services.master.client import Clients
 from pydovecot.services.master.exits import Ended
 from pydovecot.services.master.generation import Generation, log_target

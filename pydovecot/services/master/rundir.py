@@ -8,8 +8,8 @@ from typing import Final
 
 from pydovecot.base.privileges import user_id
 from pydovecot.net import listeners
+from pydovecot.runtime.master_pid import PID_FILE, is_alive, read_pid
 
-PID_FILE: Final = "master.pid"
 CONFIG_LINK: Final = "dovecot.conf"
 
 
@@ -57,37 +57,11 @@ def check_not_running(base_dir: str) -> None:
     """Raises StartError when a master of this base_dir is alive: its pid file, else its socket."""
     path = f"{base_dir}/{PID_FILE}"
     pid = read_pid(base_dir)
-    if pid is not None and pid != os.getpid() and _alive(pid):
+    if pid is not None and pid != os.getpid() and is_alive(pid):
         raise StartError(f"Dovecot is already running with PID {pid} (read from {path})")
     socket_path = f"{base_dir}/master"
     if os.path.exists(socket_path) and listeners.answers(socket_path):
         raise StartError(f"Dovecot is already running? Socket already exists: {socket_path}")
-
-
-def read_pid(base_dir: str) -> int | None:
-    """The pid in master.pid; None when there is none."""
-    try:
-        with open(f"{base_dir}/{PID_FILE}", encoding="ascii", errors="replace") as file:
-            text = file.read(32).strip()
-    except FileNotFoundError:
-        return None
-    return int(text) if text.isdigit() and int(text) > 1 else None
-
-
-def running_pid(base_dir: str) -> int | None:
-    """The pid of a living master of this base_dir."""
-    pid = read_pid(base_dir)
-    return pid if pid is not None and _alive(pid) else None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def write_pid(base_dir: str) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.runtime import instances, master_pid
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.runtime.spec import Family, ServiceSpec
-from pydovecot.services.master import checks, instances, rundir
+from pydovecot.services.master import checks, rundir
 from pydovecot.services.master.executables import find_program
 from pydovecot.services.master.exits import Ended
 from pydovecot.services.master.loop import Loop
@@ -140,14 +141,14 @@ def test_run_directory_refuses_a_full_empty(tmp_path: Path) -> None:
 def test_pid_file(tmp_path: Path) -> None:
     base = str(tmp_path)
     rundir.write_pid(base)
-    assert rundir.running_pid(base) == os.getpid()
+    assert master_pid.running_pid(base) == os.getpid()
     rundir.check_not_running(base)  # we ourselves are not another server
     (tmp_path / "master.pid").write_text("999999999\n")
-    assert rundir.running_pid(base) is None
+    assert master_pid.running_pid(base) is None
     rundir.remove_pid(base)
     assert (tmp_path / "master.pid").exists()
     (tmp_path / "master.pid").write_text("rubbish")
-    assert rundir.read_pid(base) is None
+    assert master_pid.read_pid(base) is None
 
 
 def plain(**more: object) -> Configuration:

@@ -39,7 +39,20 @@ def record(state_dir: str, name: str, base_dir: str, config: str) -> None:
     """Note that the instance of `base_dir` is in use now. Raises OSError."""
     os.makedirs(state_dir, 0o755, exist_ok=True)
     others = [i for i in read(state_dir) if i.base_dir != base_dir]
-    rows = [*others, Instance(int(time.time()), name, base_dir, os.path.abspath(config))]
+    _write(state_dir, [*others, Instance(int(time.time()), name, base_dir, os.path.abspath(config))])
+
+
+def forget(state_dir: str, what: str) -> bool:
+    """Remove an instance by its name or, with a slash, its base_dir; False when there is none."""
+    found = read(state_dir)
+    left = [i for i in found if what != (i.base_dir if "/" in what else i.name)]
+    if len(left) == len(found):
+        return False
+    _write(state_dir, left)
+    return True
+
+
+def _write(state_dir: str, rows: list[Instance]) -> None:
     text = b"".join(tabescape.join_text([str(i.last_used), i.name, i.base_dir, i.config]) for i in rows)
     path = f"{state_dir}/{FILE}"
     temporary = f"{path}.{os.getpid()}"
