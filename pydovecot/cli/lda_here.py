@@ -26,6 +26,7 @@ from pydovecot.settings.client import from_file
 from pydovecot.settings.errors import ConfigError
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.drivers.registry import open_store
+from pydovecot.storage.settings import MailSettings
 from pydovecot.storage.user import StorageUser
 
 SERVICE: Final = "lda"
@@ -112,6 +113,8 @@ class _Run:
         user = self._user(view)
         self._log_to_target(view, user)
         source = self._source(stdin)  # before root is given up: the MTA's file may be its own
+        if user.settings.get(MailSettings).mail_plugins:  # only quota rejects
+            import pydovecot.delivery.bounce  # noqa: F401 - the user may not be able to import it
         mail_user.become(user, self._event)
         spool = Spool(user.settings.get(DeliverySettings).mail_temp_dir)
         try:

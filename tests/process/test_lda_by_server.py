@@ -179,9 +179,10 @@ def test_a_full_mailbox(server: Server) -> None:
     SENDMAIL.write_text(f"#!/bin/sh\nexec >{sent}\nid -ru; id -u; cat\n")
     SENDMAIL.chmod(0o755)
     try:
-        assert ask(server, {"user": "alice", "sender": "a@b"}) == (0, "")
+        answer = ask(server, {"user": "alice", "sender": "a@b"})
     finally:
         SENDMAIL.unlink()
+    assert answer == (0, ""), server.place.log_text()
     # The program is started by a process that is the user's own, for good.
     lines = sent.read_bytes().splitlines()
     assert lines[:2] == [str(server.place.mail_uid).encode()] * 2

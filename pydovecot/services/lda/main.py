@@ -16,7 +16,7 @@ from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.lda.serve import on_connection
 
-SPEC = ServiceSpec(name="lda", family=Family.ONE_CLIENT, on_connection=on_connection)
+SPEC = ServiceSpec(name="lda", family=Family.ONE_CLIENT, on_connection=on_connection, starts_programs=True)
 
 
 def main() -> int:

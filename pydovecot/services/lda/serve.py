@@ -10,6 +10,7 @@ from typing import Final
 
 from pydovecot.base import fdpass
 from pydovecot.base.peercred import peer_credentials
+from pydovecot.delivery import bounce as _bounce  # noqa: F401 - a mail user may not be able to import it
 from pydovecot.delivery.lda import NO_USER, TEMPFAIL, Envelope, LocalAgent, Outcome, read_mail
 from pydovecot.delivery.settings import DeliverySettings
 from pydovecot.delivery.spool import READ_BYTES, Spool
