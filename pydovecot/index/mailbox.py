@@ -190,6 +190,14 @@ class MailboxIndex:
             "UPDATE msg SET name = ? WHERE id = ?", [(name, base | uid) for uid, name in names]
         )
 
+    def forget_content(self, uids: Iterable[int]) -> None:
+        """What was found out about messages whose content another program has changed."""
+        keys = [(self.key(uid),) for uid in uids]
+        self.database.executemany("UPDATE msg SET size = NULL, psize = NULL WHERE id = ?", keys)
+        for table in ("cache", "fields", "objectid", "preview"):
+            self.database.executemany(f"DELETE FROM {table} WHERE id = ?", keys)
+        self.forget_sizes()
+
     def touch(self, uids: Sequence[int]) -> None:
         """Give messages a new modseq without a change of flags."""
         base, modseq = self.id << 32, self.modseq()
@@ -276,6 +284,27 @@ class MailboxIndex:
             messages=0, unseen=0, deleted=0, uidnext=1, first_recent=1, log_from=modseq, gone_from=modseq,
             keywords="", disk="",
         )  # fmt: skip
+
+    def copy_from(self, other: Database) -> None:
+        """Begin with the messages that another database has of this mailbox; without their history."""
+        names = "guid, uidvalidity, uidnext, first_recent, modseq, messages, unseen, deleted, keywords, disk"
+        found = other.row(f"SELECT id, {names} FROM mailbox WHERE name = ?", (self.name,))
+        if found is None:
+            return
+        mailbox, *values = found
+        rows = other.rows(
+            "SELECT id & ?, state, modseq, name, received, saved, size, psize, guid, uidl FROM msg"
+            " WHERE id BETWEEN ? AND ?",
+            (UID_MASK, mailbox << 32, mailbox << 32 | UID_MASK),
+        )
+        columns = dict(zip(names.split(", "), values, strict=True))
+        base = self.id << 32
+        with self.database.write():
+            self.set(**columns, log_from=columns["modseq"], gone_from=columns["modseq"])
+            self.database.executemany(
+                "INSERT OR REPLACE INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)",
+                [(base | row[0], *row[1:]) for row in rows],
+            )
 
     def drop(self) -> None:
         """The mailbox was deleted."""

@@ -44,6 +44,7 @@ class Column(Enum):
     GUID = "guid"  # str
     EMAIL_ID = "email_id"  # bytes, wire: RFC 8474, by content; rendered once and kept by the index
     THREAD_ID = "thread_id"  # bytes, likewise, by the root of References
+    HEADER_MD5 = "header_md5"  # str, hexadecimal MD5 of header fields; "" where the format keeps none
     NAME = "name"  # str, the driver's own name of the message (POP3 UIDL %f)
     POP3_UIDL = "pop3_uidl"  # str, saved UIDL or ""
     ENVELOPE = "envelope"  # bytes, wire, parentheses included
@@ -387,6 +388,10 @@ class View(Protocol):
 
         For who reads long after the last sync: a UID means another message then.
         """
+        ...
+
+    def checkpoint(self) -> None:
+        """CHECK: what a driver does only now and then is done; the next sync tells what it has found."""
         ...
 
     def sync(self, *, expunges: bool = True) -> Changes:

@@ -26,7 +26,7 @@ class Pop3Settings(Settings):
     )
     pop3_uidl_format = string(
         "%08Xu%08Xv",
-        doc="UIDL of a message: %v UIDVALIDITY, %u UID, %f file name, %g GUID, %m MD5 of headers.",
+        doc="UIDL of a message: %v UIDVALIDITY, %u UID, %f file name, %g GUID, %m MD5 of headers (mbox).",
     )
     pop3_deleted_flag = string(
         "", doc="Messages with this keyword are not shown, and deleting sets it in place of expunging."

@@ -29,9 +29,11 @@ _PRINTF: Final = {
     ("X", "v"): "%x",
     ("", "f"): "%s",
     ("", "g"): "%s",
+    ("", "m"): "%s",
 }
-_LONG_NAMES: Final = {"u": "uid", "f": "filename", "g": "guid"}
-_COLUMNS: Final = {"u": Column.UID, "f": Column.NAME, "g": Column.GUID}
+_LONG_NAMES: Final = {"u": "uid", "f": "filename", "g": "guid", "m": "md5"}
+_COLUMNS: Final = {"u": Column.UID, "f": Column.NAME, "g": Column.GUID, "m": Column.HEADER_MD5}
+NO_MD5: Final = "UIDL: Header MD5 not found (pop3_uidl_format=%m not supported by storage?)"
 
 Row = tuple[object, ...]
 Maker = Callable[[Row], str]
@@ -40,12 +42,26 @@ Maker = Callable[[Row], str]
 def compile_format(template: str, uidvalidity: int) -> tuple[Sequence[Column], Maker]:
     """The columns that a format needs, and what makes a UIDL of their values.
 
-    Raises InternalError for a format that no storage of ours can fill.
+    The maker raises InternalError for a message of a storage that cannot fill the format.
     """
     found = list(_VARIABLE.finditer(template))
     letters = [match["name"] for match in found if match["name"] not in "v%"]
-    if "m" in letters or "{md5}" in template:
-        raise InternalError("UIDL: Header MD5 not found (pop3_uidl_format=%m not supported by storage?)")
+    columns, make = _compile(template, uidvalidity, found, letters)
+    if "m" not in letters and "md5}" not in template:
+        return columns, make
+    place = columns.index(Column.HEADER_MD5)
+
+    def checked(row: Row) -> str:
+        if not row[place]:
+            raise InternalError(NO_MD5)
+        return make(row)
+
+    return columns, checked
+
+
+def _compile(
+    template: str, uidvalidity: int, found: Sequence[re.Match[str]], letters: list[str]
+) -> tuple[list[Column], Maker]:
     if "%{" in template:
         letters = list(_COLUMNS)
     elif all((match["mods"], match["name"]) in _PRINTF for match in found):

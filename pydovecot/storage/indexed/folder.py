@@ -60,12 +60,22 @@ class Folder(Protocol):
     """One mailbox of an indexed driver."""
 
     index: MailboxIndex
+    guid_is_header_md5: bool
 
-    def sync(self, *, take_new: bool, after: int = 0) -> None:
+    def sync(self, *, take_new: bool, after: int = 0, full: bool = False) -> None:
         """Bring the index up to what is on disk. `take_new`: a session has seen what is new.
 
         `after`: something may have happened until then (time.time_ns), whatever times of files say.
+        `full`: also what a driver may look at now and then only (SELECT, CHECK).
         """
+        ...
+
+    def write_back(self) -> None:
+        """Bring to disk what a driver may keep in the index meanwhile (CHECK)."""
+        ...
+
+    def leave(self) -> None:
+        """A view that could change something is closed; likewise."""
         ...
 
     def ensure(self) -> int:

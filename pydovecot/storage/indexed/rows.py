@@ -22,6 +22,7 @@ _MSG: Final = {
     Column.PHYSICAL_SIZE: "m.psize",
     Column.QUICK_SIZE: "coalesce(m.size, m.psize)",
     Column.GUID: "m.guid",
+    Column.HEADER_MD5: "coalesce(m.guid, '')",  # of formats that have one
     Column.NAME: "m.name",
     Column.POP3_UIDL: "coalesce(m.uidl, '')",
 }
@@ -39,7 +40,7 @@ _OBJECT_ID: Final = {Column.EMAIL_ID: "o.email_id", Column.THREAD_ID: "o.thread_
 _HEADER: Final = {Column.HEADER: "NULL"}
 STORED: Final[dict[Column, str]] = {**_MSG, **_CACHE, **_FIELDS, **_PREVIEW, **_OBJECT_ID, **_HEADER}
 _NEVER_FILLED: Final = frozenset(
-    (Column.MODSEQ, Column.GUID, Column.NAME, Column.POP3_UIDL, Column.KNOWN_PREVIEW)
+    (Column.MODSEQ, Column.GUID, Column.HEADER_MD5, Column.NAME, Column.POP3_UIDL, Column.KNOWN_PREVIEW)
 )
 
 # Columns that have no own place in Filled are made of the name.
@@ -76,6 +77,8 @@ class StoredColumns:
         ]
         # A change that this view was not told yet must not be hidden behind its new modseq.
         stored = {**STORED, Column.MODSEQ: f"min(m.modseq, {shown_modseq:d})"}
+        if not folder.guid_is_header_md5:
+            stored[Column.HEADER_MD5] = "''"
         names = ", ".join(stored[column] for column in self.columns)
         self._select = f"SELECT m.id, m.name, {names} FROM msg m" + _joins(self.columns)
         changed = f"min(m.changed, {shown_modseq:d})"

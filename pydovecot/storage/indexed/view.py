@@ -53,7 +53,7 @@ class IndexedView:
         self._folder, self._index, self._resolve = folder, folder.index, resolve
         self.name, self.readonly = name, readonly
         self._keep_recent = keep_recent or readonly
-        folder.sync(take_new=not self._keep_recent)
+        folder.sync(take_new=not self._keep_recent, full=True)
         with self._index.database.read():  # UIDNEXT and HIGHESTMODSEQ are those of just these messages
             self._modseq, self._uids, self._states = self._index.load()
             self._header = self._index.header()
@@ -73,6 +73,7 @@ class IndexedView:
         self._watch: Watch | None = None
         self._woken_at = 0  # when events were taken that no sync has followed yet
         self._quiet_modseq = 0  # all events so far were of changes up to here
+        self._left = False
         self._just_loaded = self._header.modseq == self._modseq
 
     # -- what the mailbox is -------------------------------------------------------------------------------
@@ -505,6 +506,12 @@ class IndexedView:
             return Changes(highest_modseq=ModSeq(self._shown_modseq), held=bool(self._held))
         return self._take(expunges)
 
+    def checkpoint(self) -> None:
+        """All is on disk, all of it has been looked at."""
+        self._folder.sync(take_new=not self._keep_recent, full=True)
+        if not self.readonly:
+            self._folder.write_back()
+
     def _take(self, expunges: bool) -> Changes:
         self._just_loaded = False
         with self._index.database.read():  # the header of just the messages that are taken in
@@ -611,6 +618,9 @@ class IndexedView:
             self._watch = None
         if not self._held:
             self._index.save_snapshot(self._modseq, self._uids, self._states)
+        if not self.readonly and not self._left:
+            self._left = True
+            self._folder.leave()
 
 
 def _intersect(left: Sequence[tuple[int, int]], right: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -13,22 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from pydovecot.model.flags import FLAG_BY_NAME, FLAG_NAMES, Flag, FlagSet, StoreOp
-from pydovecot.model.seqset import SeqSet
-from pydovecot.settings.memory import MemoryView
-from pydovecot.storage.api import Column, ExpungedError
+from pydovecot.model.flags import StoreOp
 from pydovecot.storage.drivers.maildir import filename
-from pydovecot.storage.drivers.registry import open_store
-from pydovecot.storage.settings import NamespaceSettings
-from pydovecot.storage.store import UserStore
-from pydovecot.storage.user import StorageUser
+from tests.support.coexisting import DovecotSession, Mails, OurSession, diff, soon
 from tests.support.dovecot_imap import DovecotImap, as_ordinary_user, missing, user_directory
 from tests.support.storage_check import check_store
 
 pytestmark = [pytest.mark.compat, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
-Mails = dict[int, tuple[int, frozenset[str]]]  # UID: number in the subject, flags
-ALL = SeqSet(((1, 1_000_000),))
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "alpha", "Beta", "$Forwarded")
 ALTERNATE_STEPS = 150
 AT_ONCE_SECS = float(os.environ.get("PYDOVECOT_AT_ONCE", "8"))
@@ -38,83 +30,24 @@ def text_of(ident: int) -> bytes:
     return b"Subject: %d\r\n\r\n" % ident + b"text\r\n" * (ident % 7)
 
 
-class Ours:
+class Ours(OurSession):
     """A session of ours on INBOX."""
 
     def __init__(self, maildir: Path) -> None:
-        settings = MemoryView(
-            {"mail_location": f"maildir:{maildir}", "mail_fsync": "never"}, NamespaceSettings(inbox=True)
-        )
-        self.store: UserStore = open_store(StorageUser("nobody"), settings)
-        self.view = self.store.open("INBOX")
+        super().__init__(f"maildir:{maildir}")
 
-    def append(self, ident: int, flags: frozenset[str]) -> int:
-        save = self.store.save("INBOX")
-        save.begin(flagset(flags), None)
-        save.write(text_of(ident))
-        save.finish()
-        return int(save.commit().uids[0])
-
-    def flag(self, uid: int, op: StoreOp, flags: frozenset[str]) -> None:
-        self.view.sync()
-        self.view.store(self.view.seqs_of(SeqSet.of([uid])), op, flagset(flags))
-
-    def expunge(self, uid: int) -> None:
-        self.view.sync()
-        self.view.store(self.view.seqs_of(SeqSet.of([uid])), StoreOp.ADD, FlagSet(Flag.DELETED))
-        self.view.expunge(SeqSet.of([uid]))
-
-    def rows(self) -> Mails:
-        self.view.sync()
-        found: Mails = {}
-        columns = (Column.UID, Column.SYSTEM_FLAGS, Column.KEYWORDS, Column.HEADER)
-        try:
-            for uid, system, keywords, header in self.view.rows(ALL, columns):
-                names = {name for flag, name in FLAG_NAMES if system & flag}
-                found[uid] = (int(header[9 : header.index(b"\r")]), frozenset(names | set(keywords)))
-        except ExpungedError:
-            pass  # another one was quicker
-        return found
-
-    def close(self) -> None:
-        self.view.close()
-        self.store.close()
+    def text_of(self, ident: int) -> bytes:
+        return text_of(ident)
 
 
-def flagset(flags: frozenset[str]) -> FlagSet:
-    system = Flag(0)
-    for flag in flags:
-        system |= FLAG_BY_NAME.get(flag.lower(), Flag(0))
-    return FlagSet(system, frozenset(flag for flag in flags if not flag.startswith("\\")))
-
-
-class Dovecot:
+class Dovecot(DovecotSession):
     """The same with Dovecot."""
 
     def __init__(self, root: Path, maildir: Path, name: str) -> None:
-        self.imap = DovecotImap(root, maildir, name)
+        super().__init__(DovecotImap(root, maildir, name))
 
-    def append(self, ident: int, flags: frozenset[str]) -> int:
-        return self.imap.append(text_of(ident), " ".join(sorted(flags)).encode())
-
-    def flag(self, uid: int, op: StoreOp, flags: frozenset[str]) -> None:
-        self.imap.command(b"NOOP")
-        self.imap.command(
-            b"UID STORE %d %s (%s)" % (uid, op.value.encode(), " ".join(sorted(flags)).encode())
-        )
-
-    def expunge(self, uid: int) -> None:
-        self.imap.command(b"NOOP")
-        self.imap.command(b"UID STORE %d +FLAGS (\\Deleted)" % uid)
-        self.imap.command(b"UID EXPUNGE %d" % uid)
-
-    def rows(self) -> Mails:
-        return self.imap.rows()
-
-    def close(self) -> None:
-        trouble = self.imap.trouble()
-        self.imap.close()
-        assert not trouble, trouble
+    def text_of(self, ident: int) -> bytes:
+        return text_of(ident)
 
 
 class Other:
@@ -177,19 +110,6 @@ def make_maildir(root: Path) -> Path:
     for folder in ("cur", "new", "tmp"):
         (maildir / folder).mkdir(parents=True)
     return maildir
-
-
-def soon(look: Callable[[], Mails], expected: Callable[[], Mails], who: str) -> None:
-    """What a session shows, within the second that Dovecot may trust a directory's time."""
-    deadline = time.monotonic() + 5
-    while (seen := look()) != expected():
-        assert time.monotonic() < deadline, f"{who} shows {diff(seen, expected())}"
-        time.sleep(0.05)
-
-
-def diff(seen: Mails, wanted: Mails) -> str:
-    uids = sorted(uid for uid in seen.keys() | wanted.keys() if seen.get(uid) != wanted.get(uid))
-    return "; ".join(f"{uid}: {seen.get(uid)} instead of {wanted.get(uid)}" for uid in uids)
 
 
 def alternate(root: Path, seed: int) -> None:

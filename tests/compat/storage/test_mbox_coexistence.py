@@ -19,21 +19,13 @@ from pathlib import Path
 import pytest
 
 from pydovecot.base.dotlock import Dotlock
-from pydovecot.model.flags import FLAG_BY_NAME, FLAG_NAMES, Flag, FlagSet, StoreOp
-from pydovecot.model.seqset import SeqSet
-from pydovecot.settings.memory import MemoryView
-from pydovecot.storage.api import Column, ExpungedError
-from pydovecot.storage.drivers.registry import open_store
-from pydovecot.storage.settings import NamespaceSettings
-from pydovecot.storage.store import UserStore
-from pydovecot.storage.user import StorageUser
+from pydovecot.model.flags import StoreOp
+from tests.support.coexisting import DovecotSession, Mails, OurSession, diff, soon
 from tests.support.dovecot_imap import NO_LOG, DovecotImap, as_ordinary_user, missing, user_directory
 from tests.support.storage_check import check_store
 
 pytestmark = [pytest.mark.compat, pytest.mark.skipif(bool(missing()), reason=missing() or "-")]
 
-Mails = dict[int, tuple[int, frozenset[str]]]  # UID: number in the subject, flags
-ALL = SeqSet(((1, 1_000_000),))
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "\\Draft", "alpha", "Beta", "$Forwarded")
 ALTERNATE_STEPS = int(os.environ.get("PYDOVECOT_ALTERNATE", "100"))
 AT_ONCE_SECS = float(os.environ.get("PYDOVECOT_AT_ONCE", "6"))
@@ -56,88 +48,35 @@ def location(root: Path) -> str:
     return f"mbox:{root}/mail:INBOX={root}/spool"
 
 
-def flagset(flags: frozenset[str]) -> FlagSet:
-    system = Flag(0)
-    for flag in flags:
-        system |= FLAG_BY_NAME.get(flag.lower(), Flag(0))
-    return FlagSet(system, frozenset(flag for flag in flags if not flag.startswith("\\")))
+class Ours(OurSession):
+    """A session of ours on INBOX, which checks all content."""
 
-
-class Ours:
-    """A session of ours on INBOX."""
-
-    def __init__(self, root: Path) -> None:
-        settings = MemoryView(
-            {"mail_location": location(root), "mail_fsync": "never"}, NamespaceSettings(inbox=True)
-        )
+    def __init__(self, root: Path, lazy: str = "no") -> None:
         self.root = root
-        self.store: UserStore = open_store(StorageUser("nobody", str(root)), settings)
-        self.view = self.store.open("INBOX")
+        super().__init__(location(root), str(root), mbox_lazy_writes=lazy)
 
-    def append(self, ident: int, flags: frozenset[str]) -> int:
-        save = self.store.save("INBOX")
-        save.begin(flagset(flags), None)
-        save.write(text_of(ident))
-        save.finish()
-        return int(save.commit().uids[0])
+    def text_of(self, ident: int) -> bytes:
+        return text_of(ident)
 
-    def flag(self, uid: int, op: StoreOp, flags: frozenset[str]) -> None:
-        self.view.sync()
-        self.view.store(self.view.seqs_of(SeqSet.of([uid])), op, flagset(flags))
-
-    def expunge(self, uid: int) -> None:
-        self.view.sync()
-        self.view.store(self.view.seqs_of(SeqSet.of([uid])), StoreOp.ADD, FlagSet(Flag.DELETED))
-        self.view.expunge(SeqSet.of([uid]))
-
-    def rows(self) -> Mails:
-        self.view.sync()
-        found: Mails = {}
-        columns = (Column.UID, Column.SYSTEM_FLAGS, Column.KEYWORDS, Column.SEQ)
-        try:
-            for uid, system, keywords, seq in self.view.rows(ALL, columns):
-                names = {name for flag, name in FLAG_NAMES if system & flag}
-                text = _LINES.sub(b"", self.view.message(seq).crlf(), 1)
-                ident = int(text[9 : text.index(b"\r")])
-                assert text == text_of(ident), (uid, text, (self.root / "spool").read_bytes())
-                found[uid] = (ident, frozenset(names | set(keywords)))
-        except ExpungedError:
-            pass  # another one was quicker
-        return found
-
-    def close(self) -> None:
-        self.view.close()
-        self.store.close()
+    def content(self, uid: int, seq: int) -> bytes:
+        text = _LINES.sub(b"", self.view.message(seq).crlf(), 1)  # type: ignore[arg-type]
+        ident = int(text[9 : text.index(b"\r")])
+        assert text == text_of(ident), (uid, text, (self.root / "spool").read_bytes())
+        return text
 
 
-class Dovecot:
+class Dovecot(DovecotSession):
     """The same with Dovecot."""
 
     def __init__(self, root: Path, name: str = "d", more: str = EAGER) -> None:
-        self.imap = DovecotImap(root, root, name, location=location(root), more=more)
+        super().__init__(DovecotImap(root, root, name, location=location(root), more=more))
 
-    def append(self, ident: int, flags: frozenset[str]) -> int:
-        return self.imap.append(text_of(ident), " ".join(sorted(flags)).encode())
-
-    def flag(self, uid: int, op: StoreOp, flags: frozenset[str]) -> None:
-        self.imap.command(b"NOOP")
-        self.imap.command(
-            b"UID STORE %d %s (%s)" % (uid, op.value.encode(), " ".join(sorted(flags)).encode())
-        )
-
-    def expunge(self, uid: int) -> None:
-        self.imap.command(b"NOOP")
-        self.imap.command(b"UID STORE %d +FLAGS (\\Deleted)" % uid)
-        self.imap.command(b"UID EXPUNGE %d" % uid)
+    def text_of(self, ident: int) -> bytes:
+        return text_of(ident)
 
     def rows(self) -> Mails:
         self.imap.command(b"CHECK")
-        return self.imap.rows()
-
-    def close(self) -> None:
-        trouble = self.imap.trouble()
-        self.imap.close()
-        assert not trouble, trouble
+        return super().rows()
 
 
 class Other:
@@ -206,19 +145,6 @@ def root() -> Iterator[Path]:
         yield path
 
 
-def diff(seen: Mails, wanted: Mails) -> str:
-    uids = sorted(uid for uid in seen.keys() | wanted.keys() if seen.get(uid) != wanted.get(uid))
-    return "; ".join(f"{uid}: {seen.get(uid)} instead of {wanted.get(uid)}" for uid in uids)
-
-
-def soon(look: Callable[[], Mails], expected: Mails, who: str) -> None:
-    """What a session shows, within the second that Dovecot may trust a file's time."""
-    deadline = time.monotonic() + 5
-    while (seen := look()) != expected:
-        assert time.monotonic() < deadline, f"{who} shows {diff(seen, expected)}"
-        time.sleep(0.05)
-
-
 def alternate(root: Path, seed: int) -> None:
     chance = random.Random(seed)
     dovecot: Dovecot | None = None
@@ -268,7 +194,7 @@ def alternate(root: Path, seed: int) -> None:
             words = frozenset(flag for flag in old if not flag.startswith("\\"))
             model[uid] = (number, words | {"\\Seen", "\\Flagged"})
         for who in chance.sample([ours, dovecot], 2):
-            soon(who.rows, model, f"seed {seed}, step {ident} {step} by {actor}: {who}")
+            soon(who.rows, lambda: model, f"seed {seed}, step {ident} {step} by {actor}: {who}")
     assert ours is not None and dovecot is not None
     check_store(ours.store)
     ours.close()
@@ -281,11 +207,11 @@ def test_alternately(root: Path, seed: int) -> None:
 
 
 def lazily(root: Path) -> None:
-    """Dovecot as it comes: it writes when it closes the mailbox."""
+    """Both as they come: they write when they close the mailbox."""
     model: Mails = {}
     Other(root).deliver(1)
     for ident in range(2, 40):
-        actor: Ours | Dovecot = Ours(root) if ident % 2 else Dovecot(root, more="")
+        actor: Ours | Dovecot = Ours(root, "yes") if ident % 2 else Dovecot(root, more="")
         found = actor.rows()
         model = model or found
         assert found == model, diff(found, model)

@@ -29,6 +29,8 @@ SIZE_COLUMNS: Final = CRLF_COLUMNS | {Column.PHYSICAL_SIZE}
 class MaildirFolder(MaildirPlace):
     """The steps that change something are in the modules beside this one."""
 
+    guid_is_header_md5 = False
+
     def __init__(
         self, host: Host, name: str, path: str, control: str, hook: MailboxHook | None = None
     ) -> None:

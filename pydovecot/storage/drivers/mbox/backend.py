@@ -19,6 +19,7 @@ from pydovecot.storage.drivers.maildir import uidvalidity
 from pydovecot.storage.drivers.mbox.folder import MboxFolder
 from pydovecot.storage.drivers.mbox.layout import INDEX_DIR, SUBSCRIPTIONS, MboxLayout
 from pydovecot.storage.drivers.mbox.locks import LockRules
+from pydovecot.storage.drivers.mbox.place import Habits
 from pydovecot.storage.drivers.mbox.saving import MboxSave
 from pydovecot.storage.drivers.mbox.settings import MboxSettings
 from pydovecot.storage.hooks import BackendHook
@@ -61,7 +62,13 @@ class MboxBackend:
         self._inbox_rules = LockRules.configured(*rules, privileged)
         self._detection = Detection.configured(mail.mail_attachment_detection_options)
         self._resolve, self._location, self.warn = resolve, location, log_error
+        self.habits = Habits(
+            mbox.mbox_lazy_writes, mbox.mbox_dirty_syncs, mbox.mbox_very_dirty_syncs,
+            md5_all=mbox.mbox_md5 == "all", delivery_ids="%m" in mbox.pop3_uidl_format,
+        )  # fmt: skip
+        self._min_index_size = mbox.mbox_min_index_size
         self._database: Database | None = None
+        self._memory: Database | None = None  # of mailboxes that are too small for one on disk
         self.hook: BackendHook | None = None
         self._folders: dict[Parts, MboxFolder] = {}
         self.journals = self._journals()
@@ -95,12 +102,16 @@ class MboxBackend:
     def database(self) -> Database:
         """The index of this location."""
         if self._database is None:
-            index = self._location.key("INDEX") or self._location.root
-            path = f"{index}/{INDEX_DIR}/{FILE_NAME}"
-            if index == "MEMORY" or not self._can_write(os.path.dirname(path)):
+            path = self._database_path
+            if self._location.key("INDEX") == "MEMORY" or not self._can_write(os.path.dirname(path)):
                 path = MEMORY
             self._database = Database(path)
         return self._database
+
+    @property
+    def _database_path(self) -> str:
+        index = self._location.key("INDEX") or self._location.root
+        return f"{index}/{INDEX_DIR}/{FILE_NAME}"
 
     @staticmethod
     def _can_write(directory: str) -> bool:
@@ -147,8 +158,9 @@ class MboxBackend:
             # As stored a message is no larger; who counts octets of files looks at the files.
             self.hook.mailbox(parts).left(lost.messages, lost.size, lost.size)
         if existed is Existence.MAILBOX:
-            with self.database.write():
-                MailboxIndex(self.database, shown(self.layout.relative(parts))).drop()
+            for database in self._databases():
+                with database.write():
+                    MailboxIndex(database, shown(self.layout.relative(parts))).drop()
 
     def rename(self, old: Parts, new: Parts) -> None:
         """The file (or directory) and rows of the index."""
@@ -160,48 +172,73 @@ class MboxBackend:
         self.layout.rename(old, new)
         self._folders.clear()
         source, target = shown(self.layout.relative(old)), shown(self.layout.relative(new))
-        with self.database.write():
-            for mailbox, name in self.database.rows("SELECT id, name FROM mailbox"):
-                if name == source or name.startswith(source + "/"):
-                    now = target + name[len(source) :]
-                    # A row left over from a mailbox that is no more must not be in the way.
-                    self.database.execute("DELETE FROM mailbox WHERE name = ?", (now,))
-                    self.database.execute("UPDATE mailbox SET name = ? WHERE id = ?", (now, mailbox))
+        for database in self._databases():
+            with database.write():
+                for mailbox, name in database.rows("SELECT id, name FROM mailbox"):
+                    if name == source or name.startswith(source + "/"):
+                        now = target + name[len(source) :]
+                        # A row left over from a mailbox that is no more must not be in the way.
+                        database.execute("DELETE FROM mailbox WHERE name = ?", (now,))
+                        database.execute("UPDATE mailbox SET name = ? WHERE id = ?", (now, mailbox))
 
     def folder(self, parts: Parts) -> MboxFolder:
         """One mailbox; the same object for the same name."""
         found = self._folders.get(parts)
         if found is None:
             name = "INBOX" if parts == INBOX else shown(self.layout.relative(parts))
-            found = self._folders[parts] = MboxFolder(
-                self,
-                name,
-                self.layout.path(parts),
-                self.hook.mailbox(parts) if self.hook is not None else None,
-            )
+            path = self.layout.path(parts)
+            hook = self.hook.mailbox(parts) if self.hook is not None else None
+            found = MboxFolder(self, self._database_of(name, path), name, path, hook)
+            self._folders[parts] = found
         return found
+
+    def _database_of(self, name: str, path: str) -> Database:
+        """Small mailboxes have none on disk (mbox_min_index_size); what is there already is read."""
+        if not self._min_index_size:
+            return self.database
+        try:
+            size = os.stat(path).st_size
+        except OSError:
+            size = 0
+        if size >= self._min_index_size:
+            return self.database
+        if self._memory is None:
+            self._memory = Database(MEMORY)
+        if self._has_database():
+            MailboxIndex(self._memory, name).copy_from(self.database)
+        return self._memory
+
+    def _has_database(self) -> bool:
+        return not self._min_index_size or self._database is not None or os.path.exists(self._database_path)
+
+    def _databases(self) -> list[Database]:
+        disk = [self.database] if self._has_database() else []
+        return [*disk, self._memory] if self._memory is not None else disk
 
     def open(self, parts: Parts, shown: str, *, readonly: bool, keep_recent: bool) -> IndexedView:
         """Select."""
         folder = self.folder(parts)
         readonly = readonly or not folder.journal or not os.access(folder.path, os.W_OK, effective_ids=True)
-        return IndexedView(folder, shown, self._resolve, readonly=readonly, keep_recent=keep_recent)
+        view = IndexedView(folder, shown, self._resolve, readonly=readonly, keep_recent=keep_recent)
+        folder.views += not readonly
+        return view
 
     def status(self, parts: Parts, *, size: bool) -> Status:
         """From the index, after a look at the file."""
         folder = self.folder(parts)
         folder.sync(take_new=False)
+        if not folder.views:
+            folder.write_back()
         header = folder.index.header()
-        return status_of(folder.index, self.database, header, self._size(parts, folder) if size else 0)
+        return status_of(folder.index, folder.database, header, self._size(parts, folder) if size else 0)
 
     def _size(self, parts: Parts, folder: MboxFolder) -> int:
-        query = "SELECT coalesce(sum(size), 0), count(*) - count(size) FROM msg WHERE id BETWEEN ? AND ?"
-        total, unknown = self.database.row(query, folder.index.span)
-        if unknown:
+        total = folder.index.total_size()
+        if total is None:
             view = self.open(parts, "", readonly=True, keep_recent=True)
             total = view.total_size()
             view.close()
-        return int(total)
+        return total
 
     def save(self, parts: Parts) -> MboxSave:
         """Start to save."""
@@ -221,9 +258,10 @@ class MboxBackend:
 
     def close(self) -> None:
         """Close the index."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        for database in (self._database, self._memory):
+            if database is not None:
+                database.close()
+        self._database = self._memory = None
         self._folders.clear()
 
 

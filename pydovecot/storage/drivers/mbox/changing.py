@@ -1,35 +1,45 @@
-"""STORE and EXPUNGE: the file changes, then the index follows in the same transaction."""
+"""STORE and EXPUNGE: the file changes, then the index follows in the same transaction.
+
+With mbox_lazy_writes a STORE changes the index alone; see writing.flush.
+"""
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pydovecot.index.mailbox import DELETED
-from pydovecot.index.schema import KEYWORD_SHIFT
 from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.mbox import pseudo, sync
 from pydovecot.storage.drivers.mbox.fields import Header, Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.journal import Piece
-from pydovecot.storage.drivers.mbox.place import MboxPlace
+from pydovecot.storage.drivers.mbox.place import Disk, MboxPlace
 from pydovecot.storage.drivers.mbox.scan import Mail, without_meta
-from pydovecot.storage.drivers.mbox.writing import LostError, base_of, chain, fields_of, write_metas
+from pydovecot.storage.drivers.mbox.writing import (
+    LostError,
+    base_of,
+    chain,
+    fields_of,
+    flush,
+    meta_of,
+    write_metas,
+)
 from pydovecot.storage.indexed.folder import StateChange, StoreOutcome
 
 Result = TypeVar("Result")
-_SYSTEM: Final = (1 << KEYWORD_SHIFT) - 1
+Changed = tuple[Mail, int, int]  # state before and after
 
 
-def _locked(place: MboxPlace, work: Callable[[MboxFile], Result]) -> Result:
-    """Run `work` on a file that the index knows."""
+def _locked(place: MboxPlace, work: Callable[[MboxFile], Result], *, full: bool = False) -> Result:
+    """Run `work` on a file that the index knows. `full`: all of it, see sync.catch_up."""
     with place.locked(write=True) as file:
         try:
-            with place.host.database.write():
-                sync.catch_up(place, file)
+            with place.database.write():
+                sync.catch_up(place, file, full=full)
                 place.index.begin()
                 return work(file)
         except LostError:
-            with place.host.database.write():
+            with place.database.write():
                 sync.catch_up(place, file, force=True)
                 place.index.begin()
                 return work(file)
@@ -39,18 +49,49 @@ def store(
     place: MboxPlace, uids: Sequence[int], change: StateChange, unchanged_since: int | None
 ) -> StoreOutcome:
     """Change flags of what is there now, not of what some view shows."""
+    if place.host.habits.lazy_writes:
+        outcome = _store_lazily(place, uids, change, unchanged_since)
+        if outcome is not None:
+            return outcome
     return _locked(place, lambda file: _store(place, file, uids, change, unchanged_since))
 
 
-def _store(
-    place: MboxPlace, file: MboxFile, uids: Sequence[int], change: StateChange, unchanged_since: int | None
-) -> StoreOutcome:
+def _store_lazily(
+    place: MboxPlace, uids: Sequence[int], change: StateChange, unchanged_since: int | None
+) -> StoreOutcome | None:
+    """In the index alone; None: it does not know what is in the file."""
+    with place.database.write():
+        disk = place.disk()
+        if not disk.knows(place.stamp()):
+            return None
+        place.index.begin()
+        outcome, changed = _plan(place, uids, change, unchanged_since)
+        if not changed:
+            return outcome
+        _later(place, disk, changed)
+        outcome.modseq = place.index.modseq()
+    place.ring()
+    return outcome
+
+
+def _later(place: MboxPlace, disk: Disk, changed: Sequence[Changed]) -> None:
+    """The index has it, the file comes later."""
+    for mail, _, _ in changed:
+        mail.dirty = True
+    place.index.change([(mail.uid, old, new, mail.place) for mail, old, new in changed])
+    disk.dirty = True
+    place.index.set(disk=disk.format())
+
+
+def _plan(
+    place: MboxPlace, uids: Sequence[int], change: StateChange, unchanged_since: int | None
+) -> tuple[StoreOutcome, list[Changed]]:
+    """What STORE answers, and what it has to change."""
     outcome = StoreOutcome()
     found = place.mails(uids) if uids else []
     outcome.gone = len(found) < len(uids)
     modseqs = _modseqs(place, uids) if unchanged_since is not None else {}
-    metas: dict[int, Meta] = {}
-    changed: dict[int, tuple[int, int]] = {}
+    changed: list[Changed] = []
     for mail, old in found:
         new = change.apply(old)
         if unchanged_since is not None and modseqs[mail.uid] > unchanged_since:
@@ -58,21 +99,33 @@ def _store(
         elif new == old:
             outcome.states.append((mail.uid, old, False))
         else:
-            now = fields_of(file, mail)
-            metas[mail.uid] = Meta(mail.uid, new & _SYSTEM, now.old, place.keywords_of(new))
-            changed[mail.uid] = old, new
+            changed.append((mail, old, new))
             outcome.states.append((mail.uid, new, True))
+    return outcome, changed
+
+
+def _store(
+    place: MboxPlace, file: MboxFile, uids: Sequence[int], change: StateChange, unchanged_since: int | None
+) -> StoreOutcome:
+    outcome, changed = _plan(place, uids, change, unchanged_since)
     if not changed:
         return outcome
-    places = write_metas(place, file, [mail for mail, _ in found if mail.uid in metas], metas)
-    place.index.change([(uid, old, new, places[uid]) for uid, (old, new) in sorted(changed.items())])
-    place.remember(file, place.disk())
+    disk = place.disk()
+    if place.host.habits.lazy_writes:
+        _later(place, disk, changed)
+    else:
+        metas: dict[int, Meta] = {}
+        for mail, _, new in changed:
+            metas[mail.uid] = meta_of(place, file, mail, new, disk)
+        places = write_metas(place, file, [mail for mail, _, _ in changed], metas)
+        place.index.change([(mail.uid, old, new, places[mail.uid]) for mail, old, new in changed])
+        place.remember(file, disk)
     outcome.modseq = place.index.modseq()
     return outcome
 
 
 def _modseqs(place: MboxPlace, uids: Sequence[int]) -> dict[int, int]:
-    rows = place.host.database.rows(
+    rows = place.database.rows(
         "SELECT id & 4294967295, modseq FROM msg WHERE id BETWEEN ? AND ?",
         (place.index.key(uids[0]), place.index.key(uids[-1])),
     )
@@ -81,7 +134,7 @@ def _modseqs(place: MboxPlace, uids: Sequence[int]) -> dict[int, int]:
 
 def expunge(place: MboxPlace, uids: Sequence[int], *, only_deleted: bool) -> None:
     """Remove messages; those that are gone already are gone from the index, too."""
-    sizes = _locked(place, lambda file: _expunge(place, file, uids, only_deleted))
+    sizes = _locked(place, lambda file: _expunge(place, file, uids, only_deleted), full=True)
     if place.hook is not None and sizes:
         place.hook.left(len(sizes), sum(size for size, _ in sizes), sum(size for _, size in sizes))
 
@@ -90,6 +143,7 @@ def _expunge(
     place: MboxPlace, file: MboxFile, uids: Sequence[int], only_deleted: bool
 ) -> list[tuple[int, int]]:
     """Sizes of what was removed, in the CRLF form too, if somebody wants to know."""
+    flush(place, file)
     wanted = set(uids)
     known = place.mails()
     gone = [mail.uid for mail, state in known if mail.uid in wanted and (state & DELETED or not only_deleted)]
@@ -101,7 +155,7 @@ def _expunge(
     chain(mails, file.size)
     for mail in mails:
         if mail.uid in drop:
-            fields_of(file, mail)
+            fields_of(place, file, mail)
             if place.hook is not None:
                 text = without_meta(file.read(mail.head, mail.body)) + file.read(mail.body, mail.end)
                 sizes.append((len(text), crlf_size(text)))
@@ -120,6 +174,7 @@ def _expunge(
         else:
             pieces.append((mail.start, mail.next))
             where = Mail(mail.start + shift, mail.head + shift, mail.body + shift, mail.end + shift, 0)
+        where.dirty, where.old = mail.dirty, mail.old
         moved.append((mail.uid, where.place))
         at = mail.next + shift
     if at == 0:
@@ -133,7 +188,7 @@ def _expunge(
 
 def _new_first(place: MboxPlace, file: MboxFile, mail: Mail, pieces: list[Piece]) -> int:
     """The first message that stays gets X-IMAPbase; by how much it grows."""
-    now = fields_of(file, mail)
+    now = fields_of(place, file, mail)
     raw = file.read(mail.head, mail.body)
     meta = Meta(mail.uid, now.flags, now.old, now.keywords, base_of(place))
     header = Header(raw)

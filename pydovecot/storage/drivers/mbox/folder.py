@@ -5,12 +5,13 @@ from typing import Final
 
 from pydovecot.mime import header as mime_header
 from pydovecot.mime import objectid, section, summary
-from pydovecot.model.errors import Code, UserError
-from pydovecot.storage.api import Column, CopyResult, ExpungedError, Save, SaveResult
+from pydovecot.model.errors import Code, InternalError, UserError
+from pydovecot.storage.api import Column, CopyResult, ExpungedError, MailboxGoneError, Save, SaveResult
 from pydovecot.storage.content import common_fields, crlf_size, preview
 from pydovecot.storage.drivers.mbox import changing, fromline, sync
 from pydovecot.storage.drivers.mbox.place import MboxPlace, at
-from pydovecot.storage.drivers.mbox.scan import without_meta
+from pydovecot.storage.drivers.mbox.scan import Mail, NotMboxError, scan, without_meta
+from pydovecot.storage.drivers.mbox.writing import flush_or_leave, is_it
 from pydovecot.storage.indexed.folder import Filled, Folder, StateChange, StoreOutcome
 from pydovecot.storage.indexed.watch import Watched
 
@@ -24,13 +25,33 @@ _OBJECT_ID = frozenset((Column.EMAIL_ID, Column.THREAD_ID))
 class MboxFolder(MboxPlace):
     """The steps that change something are in the modules beside this one."""
 
-    def sync(self, *, take_new: bool, after: int = 0) -> None:
+    guid_is_header_md5 = True
+    views = 0  # of this session that may change something
+
+    def sync(self, *, take_new: bool, after: int = 0, full: bool = False) -> None:
         """Bring the index up to what is in the file."""
-        sync.sync(self, take_new=take_new)
+        sync.sync(self, take_new=take_new, full=full)
+
+    def leave(self) -> None:
+        """The last one writes."""
+        self.views -= 1
+        self.write_back()
+
+    def write_back(self) -> None:
+        """Write what only the index knows (mbox_lazy_writes). Nobody waits for it: what fails is logged."""
+        try:
+            if self.disk().dirty:
+                with self.locked(write=True) as file, self.database.write():
+                    sync.catch_up(self, file)
+                    flush_or_leave(self, file)
+        except MailboxGoneError:
+            pass
+        except (InternalError, UserError) as exc:
+            self.host.warn(f"Writing flags to {self.path} failed: {exc}")
 
     def ensure(self) -> int:
         """The index may have been deleted since the last sync. UIDVALIDITY."""
-        if self.host.database.refresh():
+        if self.database.refresh():
             self.index.forget()
         uidvalidity = self.index.header().uidvalidity
         if not uidvalidity:
@@ -76,8 +97,8 @@ class MboxFolder(MboxPlace):
 
     def save_uidls(self, uidls: Sequence[tuple[int, str]]) -> None:
         """The format has no place for them but the index."""
-        with self.host.database.write():
-            self.host.database.executemany(
+        with self.database.write():
+            self.database.executemany(
                 "UPDATE msg SET uidl = ? WHERE id = ?", [(uidl, self.index.key(uid)) for uid, uidl in uidls]
             )
 
@@ -86,8 +107,9 @@ class MboxFolder(MboxPlace):
         return ""
 
     def watched(self) -> Sequence[Watched]:
-        """The file itself."""
-        return [Watched(self.path, None, content=True)]
+        """The file itself, and where others ring who have changed the index alone."""
+        bell = [Watched(self.host.journals, "")] if self.host.journals else []
+        return [Watched(self.path, None, content=True), *bell]
 
     def explains(self, names: Collection[str], modseq: int) -> bool:
         """The file is as the index knows it."""
@@ -101,18 +123,34 @@ class MboxFolder(MboxPlace):
         """From_ line, header, message."""
         for _ in range(MAX_TRIES):
             with self.locked(write=False) as file:
-                row = self.host.database.row("SELECT name FROM msg WHERE id = ?", (self.index.key(uid),))
+                row = self.database.row("SELECT name FROM msg WHERE id = ?", (self.index.key(uid),))
                 if row is None:
                     raise ExpungedError
                 mail = at(row[0], uid)
-                if self.disk().knows(file.stamp()):
+                disk = self.disk()
+                if disk.knows(file.stamp()):
                     raw = file.read(mail.start, mail.end)
-                    if raw.startswith(b"From "):
-                        head = without_meta(raw[mail.head - mail.start : mail.body - mail.start])
+                    top = raw[: mail.body - mail.start]
+                    lost = not raw.startswith(b"From ") or (disk.behind and not self._is(top, mail))
+                    if not lost:
+                        head = without_meta(top[mail.head - mail.start :])
                         return raw[: mail.head - mail.start], head, head + raw[mail.body - mail.start :]
+                else:
+                    lost = False
             # Somebody has changed the file since the last sync.
-            sync.sync(self, take_new=False)
+            if lost:
+                with self.locked(write=True) as file, self.database.write():
+                    sync.catch_up(self, file, force=True)
+            else:
+                sync.sync(self, take_new=False)
         raise ExpungedError
+
+    def _is(self, top: bytes, mail: Mail) -> bool:
+        """The From_ line and header are this message's."""
+        try:
+            return is_it(self, top, next(scan(top, len(top))), mail)
+        except NotMboxError:
+            return False
 
     def fill(self, uid: int, name: str, wanted: Collection[Column]) -> Filled:
         """Find out columns."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from pydovecot.index.database import Database
+from pydovecot.index.database import MEMORY, Database
 from pydovecot.index.mailbox import UID_MASK, MailboxIndex
 from pydovecot.index.schema import KEYWORD_SHIFT, MAX_KEYWORDS
 from pydovecot.model.errors import Code, InternalError, UserError
@@ -19,9 +19,11 @@ from pydovecot.model.flags import in_order
 from pydovecot.storage.api import MailboxGoneError
 from pydovecot.storage.drivers.mbox import journal
 from pydovecot.storage.drivers.mbox.file import MboxFile, Stamp
+from pydovecot.storage.drivers.mbox.guid import guid_of
 from pydovecot.storage.drivers.mbox.locks import LockRules, locked
-from pydovecot.storage.drivers.mbox.scan import Mail
+from pydovecot.storage.drivers.mbox.scan import DIRTY, NEW, Mail
 from pydovecot.storage.hooks import MailboxHook
+from pydovecot.storage.indexed.watch import ring
 
 TICK_NS: Final = 20_000_000  # a second change of a file within this may leave its time as it is
 
@@ -30,12 +32,10 @@ class Host(Protocol):
     """What a folder needs of its backend."""
 
     @property
-    def database(self) -> Database: ...
-
-    @property
     def sender(self) -> str: ...
 
     fsync: bool
+    habits: "Habits"
     crlf: bool
     journals: str  # directory; "" where nothing can be written
     file_mode: int
@@ -47,31 +47,49 @@ class Host(Protocol):
     def new_uidvalidity(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How much is read and written when: the mbox_* settings of these names.
+
+    `delivery_ids`: every message that is saved gets a field of its own, for the sake of its header MD5.
+    """
+
+    lazy_writes: bool = True
+    dirty_syncs: bool = True
+    very_dirty_syncs: bool = False
+    md5_all: bool = False
+    delivery_ids: bool = False
+
+
 @dataclass(slots=True)
 class Disk:
     """What the index remembers of the file. `unsure_until`: it may have changed again without a new time.
 
     `recent_from`: messages from this UID on may lack their mark that somebody has seen them.
+    `dirty`: the file lacks something that the index knows. `behind`: only the end of the file, which others
+    have changed, was read.
     """
 
     stamp: Stamp = Stamp()
     unsure_until: int = 0
     recent_from: int = 1
+    dirty: bool = False
+    behind: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Disk":
         """Nothing is known of an empty or foreign text."""
         try:
-            inode, size, mtime, ctime, unsure, recent = map(int, text.split())
+            inode, size, mtime, ctime, unsure, recent, dirty, behind = map(int, text.split())
         except ValueError:
             return cls()
-        return cls(Stamp(inode, size, mtime, ctime), unsure, recent)
+        return cls(Stamp(inode, size, mtime, ctime), unsure, recent, bool(dirty), bool(behind))
 
     def format(self) -> str:
         """For the index."""
         stamp = self.stamp
         times = f"{stamp.mtime_ns} {stamp.ctime_ns} {self.unsure_until}"
-        return f"{stamp.inode} {stamp.size} {times} {self.recent_from}"
+        return f"{stamp.inode} {stamp.size} {times} {self.recent_from} {self.dirty:d} {self.behind:d}"
 
     def knows(self, stamp: Stamp) -> bool:
         """The index is as the file with this stamp."""
@@ -81,9 +99,11 @@ class Disk:
 class MboxPlace:
     """The file, its locks and its part of the index; sync, changing and saving work on it."""
 
-    def __init__(self, host: Host, name: str, path: str, hook: MailboxHook | None = None) -> None:
-        self.host, self.path, self.hook = host, path, hook
-        self.index = MailboxIndex(host.database, name)
+    def __init__(
+        self, host: Host, database: Database, name: str, path: str, hook: MailboxHook | None = None
+    ) -> None:
+        self.host, self.database, self.path, self.hook = host, database, path, hook
+        self.index = MailboxIndex(database, name)
         self.journal = ""
         if host.journals:
             short = hashlib.sha256(os.fsencode(path)).hexdigest()[:24]
@@ -115,6 +135,11 @@ class MboxPlace:
         if problem:
             self.host.warn(f"{self.path}: {problem}")
 
+    def ring(self) -> None:
+        """Wake other sessions: the index has changed, the file has not."""
+        if self.host.journals and self.database.path != MEMORY:
+            ring(self.host.journals)
+
     def stamp(self) -> Stamp:
         """Without a lock."""
         try:
@@ -137,13 +162,28 @@ class MboxPlace:
         disk.unsure_until = 0 if ours or settled < time.time_ns() else settled
         self.index.set(disk=disk.format())
 
+    def unmarked(self, low: int, high: int) -> bool:
+        """The file does not say of some message with low <= UID < high that somebody has seen it."""
+        query = "SELECT 1 FROM msg WHERE id >= ? AND id < ? AND name LIKE ? LIMIT 1"
+        return self.database.row(query, (self.index.key(low), self.index.key(high), f"%{NEW}%")) is not None
+
+    def dirty_mails(self, disk: Disk) -> list[tuple[Mail, int]]:
+        """Those whose fields are to be written."""
+        query = (
+            "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?"
+            " AND (name LIKE ? OR id < ? AND name LIKE ?)"
+        )
+        seen = self.index.key(disk.recent_from)
+        rows = self.database.rows(query, (UID_MASK, *self.index.span, f"%{DIRTY}", seen, f"%{NEW}%"))
+        return [(at(name, uid), state) for uid, state, name in rows]
+
     def mails(self, uids: Collection[int] | None = None) -> list[tuple[Mail, int]]:
         """Messages with their states by the index, ascending; `next` is where the next known one begins."""
         query = "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?"
         low, high = self.index.span
         if uids:
             low, high = self.index.key(min(uids)), self.index.key(max(uids))
-        rows = self.host.database.rows(query, (UID_MASK, low, high))
+        rows = self.database.rows(query, (UID_MASK, low, high))
         if uids is not None and len(rows) != len(uids):
             wanted = set(uids)
             rows = [row for row in rows if row[0] in wanted]
@@ -154,7 +194,7 @@ class MboxPlace:
         bits, missing = known_bits(self.index.header().keyword_names(), names)
         if not missing or not create:
             return bits
-        with self.host.database.write():
+        with self.database.write():
             known = self.index.header().keyword_names()
             bits, missing = known_bits(known, names)
             for name in missing:
@@ -165,6 +205,10 @@ class MboxPlace:
             self.index.set(keywords=" ".join(known))
         return bits
 
+    def guid_of_header(self, header: bytes) -> str:
+        """GUID (and header MD5) of a message."""
+        return guid_of(header, every=self.host.habits.md5_all)
+
     def keywords_of(self, state: int) -> list[str]:
         """Names of a state's keyword bits."""
         bits = state >> KEYWORD_SHIFT
@@ -174,8 +218,10 @@ class MboxPlace:
 
 def at(name: str, uid: int) -> Mail:
     """A message where the index has it."""
-    start, head, body, end = map(int, name.split(","))
-    return Mail(start, head, body, end, end, uid)
+    dirty = name.endswith(DIRTY)
+    offsets = name.rstrip(NEW + DIRTY)
+    start, head, body, end = map(int, offsets.split(","))
+    return Mail(start, head, body, end, end, uid, old=NEW not in name, dirty=dirty)
 
 
 def known_bits(known: list[str], names: Collection[str]) -> tuple[int, list[str]]:

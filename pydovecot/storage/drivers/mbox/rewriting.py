@@ -56,7 +56,7 @@ def _make_room(file: MboxFile, mails: Sequence[Mail], metas: Mapping[int, Meta],
             if total >= 0:
                 break
     extra = total if total >= 0 else PADDING * len(moving)
-    each = extra // len(moving)
+    each = extra // (last - first + 1) if total >= 0 else PADDING
     for one in moving[1:]:
         one.header.set_room(each)
     moving[0].header.set_room(extra - each * (len(moving) - 1))

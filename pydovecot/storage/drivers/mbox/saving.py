@@ -1,5 +1,8 @@
 """APPEND: messages are gathered beside the mailbox and then written to its end, all at once."""
 
+import base64
+import re
+import secrets
 import tempfile
 import time
 from dataclasses import dataclass
@@ -16,12 +19,13 @@ from pydovecot.storage.content import crlf_size
 from pydovecot.storage.drivers.mbox import fromline, journal, sync
 from pydovecot.storage.drivers.mbox.fields import Meta, saved
 from pydovecot.storage.drivers.mbox.file import MboxFile
-from pydovecot.storage.drivers.mbox.guid import guid_of
 from pydovecot.storage.drivers.mbox.journal import Piece
 from pydovecot.storage.drivers.mbox.place import MboxPlace
 from pydovecot.storage.drivers.mbox.scan import Mail, without_meta
-from pydovecot.storage.drivers.mbox.writing import base_of, write_metas
+from pydovecot.storage.drivers.mbox.writing import base_of, flush_or_leave, write_metas
 
+# A field that makes header MD5s unique must not come from outside.
+_DELIVERY_ID: Final = re.compile(rb"^(?i:x-delivery-id)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
 IN_MEMORY_BYTES: Final = 4 << 20  # larger messages wait in a file
 
 
@@ -37,7 +41,8 @@ class _Pending:
     moved: bool
     sender: str | None
     last: bytes = b""  # a CR at the end of the last chunk, held back
-    header: bytes = b""
+    header: bytes = b""  # without the format's own fields, with its empty line
+    body_at: int = 0
     body_size: int = 0
 
 
@@ -102,7 +107,8 @@ class MboxSave:
         if end == len(data) or not data.endswith(b"\n"):
             # An empty line stands before the next From_ line, also behind what has no body; as Dovecot.
             data += b"\r\n" if self._place.host.crlf else b"\n"
-        current.header, current.body_size = data[:end], len(data) - end
+        current.header, current.body_size = self._fields(data[:end]), len(data) - end
+        current.body_at = end
         if self._arrival is not None:
             self._arrival.add(len(data), crlf_size(data), moved=current.moved)
         keywords = current.keywords
@@ -120,10 +126,11 @@ class MboxSave:
         if not self._pending:
             return SaveResult(place.index.header().uidvalidity, [])
         try:
-            with place.locked(write=True) as file, place.host.database.write():
+            with place.locked(write=True) as file, place.database.write():
                 if not file.writable:
                     raise UserError(Code.NOPERM, "Permission denied")
                 sync.catch_up(place, file)
+                flush_or_leave(place, file)
                 place.index.begin()
                 result = self._append(file)
         except MailboxGoneError as exc:
@@ -154,8 +161,8 @@ class MboxSave:
             if at == 0:
                 meta.base = base_of(place)
             line = fromline.create(place.host.sender if one.sender is None else one.sender, when)[:-1] + eol
-            head = self._header(one, meta, eol)
-            one.out.seek(len(one.header))
+            head = one.header[: len(one.header) - len(eol)] + saved(meta, one.body_size).replace(b"\n", eol)
+            one.out.seek(one.body_at)
             body = one.out.read()
             body += eol if not body.endswith(b"\n") else b""
             pieces += [line, head, body, eol]
@@ -168,17 +175,19 @@ class MboxSave:
         place.remember(file, place.disk())
         return SaveResult(header.uidvalidity, [Uid(mail[0]) for mail in mails])
 
-    @staticmethod
-    def _header(one: _Pending, meta: Meta, eol: bytes) -> bytes:
-        raw = without_meta(fromline.WHOLE.sub(b"", one.header))
+    def _fields(self, header: bytes) -> bytes:
+        """What is stored of a header: whole lines and the empty one, nothing that is the format's own."""
+        eol = b"\r\n" if self._place.host.crlf else b"\n"
+        raw = _DELIVERY_ID.sub(b"", without_meta(fromline.WHOLE.sub(b"", header)))
         if not raw.endswith(eol + eol) and raw != eol:
             raw = raw + (eol if raw.endswith(eol) or not raw else eol + eol)
-        text = raw[: len(raw) - len(eol)]
-        return text + saved(meta, one.body_size).replace(b"\n", eol)
+        if self._place.host.habits.delivery_ids:
+            unique = base64.b64encode(secrets.token_bytes(16))
+            raw = b"X-Delivery-ID: %s%s" % (unique, eol) + raw
+        return raw
 
-    @staticmethod
-    def _mail(uid: int, one: _Pending, mail: Mail, when: int, now: int) -> NewMail:
-        guid = guid_of(one.header)
+    def _mail(self, uid: int, one: _Pending, mail: Mail, when: int, now: int) -> NewMail:
+        guid = self._place.guid_of_header(one.header)
         return (uid, one.bits, mail.place, when, now, None, None, guid, one.uidl or None)
 
     def rollback(self) -> None:

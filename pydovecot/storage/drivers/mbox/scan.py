@@ -15,6 +15,9 @@ from pydovecot.storage.drivers.mbox.fromline import LINE, NEXT
 
 Buffer = bytes | mmap
 
+# Behind the offsets of a message, in this order:
+NEW: Final = "n"  # the file does not say that somebody has seen it
+DIRTY: Final = "*"  # its fields are to be written
 MAX_UID: Final = 0xFFFFFFFF
 META_NAMES: Final = (
     b"content-length", b"status", b"x-imap", b"x-imapbase", b"x-keywords", b"x-status", b"x-uid",
@@ -65,20 +68,32 @@ class Mail:
     base: Base | None = None
     pseudo: bool = False  # c-client's message that holds only X-IMAP
     broken: bool = False  # some field is doubled or unreadable
+    dirty: bool = False  # the index knows what its fields must say, the file does not yet
 
     @property
     def place(self) -> str:
         """Offsets as the index keeps them."""
-        return f"{self.start},{self.head},{self.body},{self.end}"
+        place = f"{self.start},{self.head},{self.body},{self.end}"
+        if self.old and not self.dirty:
+            return place
+        return place + ("" if self.old else NEW) + (DIRTY if self.dirty else "")
+
+    def shift(self, count: int) -> None:
+        """It was found in a part of the file."""
+        self.start += count
+        self.head += count
+        self.body += count
+        self.end += count
+        self.next += count
 
 
-def scan(data: Buffer, size: int, start: int = 0) -> Iterator[Mail]:
-    """All messages of `data[start:size]`. Raises NotMboxError."""
-    first = start == 0
+def scan(data: Buffer, size: int, *, first: bool = True) -> Iterator[Mail]:
+    """All messages of `data[:size]`. `first`: it begins where the file does. Raises NotMboxError."""
+    start = 0
     while start < size:
         mail = _scan_one(data, size, start, first)
         if mail is None:
-            if first:
+            if start == 0:
                 raise NotMboxError
             return
         yield mail

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import Final
 
+from pydovecot.index.schema import KEYWORD_SHIFT
+from pydovecot.model.errors import DiskFullError
 from pydovecot.storage.drivers.mbox import rewriting
 from pydovecot.storage.drivers.mbox.fields import Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
-from pydovecot.storage.drivers.mbox.place import MboxPlace
-from pydovecot.storage.drivers.mbox.scan import Base, Mail, first_mail, scan
+from pydovecot.storage.drivers.mbox.place import Disk, MboxPlace, at, known_bits
+from pydovecot.storage.drivers.mbox.scan import Base, Mail, NotMboxError, first_mail, scan
 
+SYSTEM: Final = (1 << KEYWORD_SHIFT) - 1  # system flags of a state
 FIRST_BYTES: Final = 16384  # where the first header usually ends
 
 
@@ -23,22 +26,37 @@ def base_of(place: MboxPlace) -> Base:
     return Base(header.uidvalidity, header.uidnext - 1, names)
 
 
-def fields_of(file: MboxFile, mail: Mail) -> Mail:
-    """What the message's fields say now, if it is there."""
+def fields_of(place: MboxPlace, file: MboxFile, mail: Mail) -> Mail:
+    """What the message's fields say now, if it is there; else LostError."""
     text = file.read(mail.start, mail.body)
-    found = next(scan(text, len(text), 0), None) if text.startswith(b"From ") else None
-    if found is None or (found.uid != mail.uid and file.writable):
+    try:
+        found = next(scan(text, len(text)), None)
+    except NotMboxError:
+        found = None
+    if found is None or not is_it(place, text, found, mail):
         raise LostError
     return found
 
 
-def _first(file: MboxFile) -> Mail:
+def is_it(place: MboxPlace, text: bytes, found: Mail, mail: Mail) -> bool:
+    """What was found in `text` is what the index calls `mail`. Its UID may not be in the file yet."""
+    if found.uid == mail.uid:
+        return True
+    row = place.database.row("SELECT guid FROM msg WHERE id = ?", (place.index.key(mail.uid),))
+    return row is not None and row[0] == place.guid_of_header(text[found.head : found.body])
+
+
+def first_of(file: MboxFile) -> Mail:
     """The first message (its header is right, its end may be cut off), which may be a pseudo message."""
     wanted = FIRST_BYTES
     while True:
         data = file.read(0, wanted)
-        found = first_mail(data, len(data))
-        assert found is not None
+        try:
+            found = first_mail(data, len(data))
+        except NotMboxError:
+            found = None
+        if found is None:
+            raise LostError
         if found.body < len(data) or len(data) < wanted:
             return found
         wanted *= 4
@@ -48,18 +66,19 @@ def write_metas(
     place: MboxPlace, file: MboxFile, mails: Sequence[Mail], metas: dict[int, Meta]
 ) -> dict[int, str]:
     """Write fields of messages by UID; where these are afterwards. The index learns what else has moved."""
+    for mail in mails if file.writable else ():
+        mail.dirty, mail.old = False, metas[mail.uid].old
     places = {mail.uid: mail.place for mail in mails}
     if not file.writable:
         return places
     base = base_of(place)
-    first = _first(file)
+    first = first_of(file)
     jobs = [(mail, metas[mail.uid]) for mail in mails]
     if jobs and jobs[0][0].start == 0:
         jobs[0][1].base = base
     elif first.base != base:
         # A keyword must be known to the mailbox before a message has it.
-        meta = Meta(first.uid, first.flags, first.old, first.keywords, base, first.pseudo)
-        jobs.insert(0, (first, meta))
+        jobs.insert(0, (first, _first_meta(place, first, base)))
     left: list[tuple[Mail, Meta]] = []
     for mail, meta in jobs:
         if not rewriting.in_place(file, mail, meta):
@@ -68,19 +87,36 @@ def write_metas(
                 break
             left.append((mail, meta))
     if left:
-        _move(place, file, left, first, places)
+        _move(place, file, left, first, places, metas)
     return places
 
 
+def _first_meta(place: MboxPlace, first: Mail, base: Base) -> Meta:
+    """What the first message must say, if only X-IMAPbase is new. Its UID may not be in the file yet."""
+    if first.pseudo:
+        return Meta(0, first.flags, first.old, first.keywords, base, pseudo=True)
+    row = place.database.row(
+        "SELECT id & 4294967295, name FROM msg WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1", place.index.span
+    )
+    if row is None or at(row[1], row[0]).start:
+        raise LostError
+    foreign = bool(known_bits(list(base.keywords), first.keywords)[1])
+    return Meta(row[0], first.flags, first.old, () if foreign else first.keywords, base, foreign=foreign)
+
+
 def _move(
-    place: MboxPlace, file: MboxFile, left: Sequence[tuple[Mail, Meta]], first: Mail, places: dict[int, str]
-) -> None:
+    place: MboxPlace, file: MboxFile, left: Sequence[tuple[Mail, Meta]], first: Mail, places: dict[int, str],
+    metas: dict[int, Meta],
+) -> None:  # fmt: skip
     """Some headers need more room: all that follows may move."""
     rows = [mail for mail, _ in place.mails()]
     mails = [first, *rows] if first.pseudo else rows
     chain(mails, file.size)
     by_start = {mail.start: at for at, mail in enumerate(mails)}
     before = {mail.uid: mail.place for mail in rows}
+    for mail in rows:
+        if mail.uid in places:
+            mail.dirty, mail.old = False, metas[mail.uid].old
     rewriting.apply(file, mails, {by_start[mail.start]: meta for mail, meta in left})
     moved = [(mail.uid, mail.place) for mail in rows if before[mail.uid] != mail.place]
     place.index.rename(moved)
@@ -93,18 +129,33 @@ def chain(mails: Sequence[Mail], size: int) -> None:
         one.next = after.start if after is not None else size
 
 
-def mark_old(place: MboxPlace, file: MboxFile, first_uid: int) -> None:
-    """Messages from `first_uid` on get their mark that somebody has seen them."""
-    low, high = place.index.key(first_uid), place.index.span[1]
-    rows = place.host.database.rows("SELECT id & 4294967295 FROM msg WHERE id BETWEEN ? AND ?", (low, high))
+def meta_of(place: MboxPlace, file: MboxFile, mail: Mail, state: int, disk: Disk) -> Meta:
+    """What a message's fields must say."""
+    now = fields_of(place, file, mail)
+    foreign = bool(known_bits(place.index.header().keyword_names(), now.keywords)[1])
+    old = now.old or mail.uid < disk.recent_from
+    return Meta(mail.uid, state & SYSTEM, old, place.keywords_of(state), foreign=foreign)
+
+
+def flush(place: MboxPlace, file: MboxFile) -> None:
+    """Write what only the index knows. LostError, DiskFullError: that is still so."""
+    disk = place.disk()
+    if not disk.dirty or not file.writable:
+        return
     metas: dict[int, Meta] = {}
     mails: list[Mail] = []
-    for mail, _ in place.mails([uid for (uid,) in rows]) if rows else ():
-        now = fields_of(file, mail)
-        if not now.old:
-            metas[mail.uid] = Meta(mail.uid, now.flags, True, now.keywords)
-            mails.append(mail)
-    if mails:
-        before = {mail.uid: mail.place for mail in mails}
-        places = write_metas(place, file, mails, metas)
-        place.index.rename([(uid, where) for uid, where in places.items() if before[uid] != where])
+    for mail, state in place.dirty_mails(disk):
+        metas[mail.uid] = meta_of(place, file, mail, state, disk)
+        mails.append(mail)
+    places = write_metas(place, file, mails, metas)
+    place.index.rename(places.items())
+    disk.dirty = False
+    place.remember(file, disk)
+
+
+def flush_or_leave(place: MboxPlace, file: MboxFile) -> None:
+    """The same; what cannot be written now is written another time."""
+    try:
+        flush(place, file)
+    except (DiskFullError, LostError):
+        pass

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[4]
 # How a value is kept in memory is the owner's choice; what may be written is not.
 TEXT = {"string": "text", "strvar": "text", "strlist": "text", "path": "text", "port": "uint"}
 
-# Settings that two kinds of processes read: the login processes and auth, or the mail workers and auth.
+# Settings that two owners read: the login processes and auth, the mail workers and auth, POP3 and mbox.
 SHARED = {
     "auth_ssl_require_client_cert",
     "auth_ssl_username_from_cert",
@@ -29,6 +29,7 @@ SHARED = {
     "first_valid_uid",
     "last_valid_uid",
     "pop3_rpop",
+    "pop3_uidl_format",
 }
 
 

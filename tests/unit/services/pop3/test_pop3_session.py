@@ -141,7 +141,10 @@ def test_uidls_are_not_saved_unless_asked_for(store: Store) -> None:
         ("%g-%u", ("abcd", 9), "abcd-9"),
         ("%Mf", ("name",), hashlib.md5(b"name").hexdigest()),
         ("100%%u%u", (5,), "100%u5"),
-        ("%{uidvalidity}x%{uid}", (5, "f", "g"), "1795500094x5"),
+        ("%{uidvalidity}x%{uid}", (5, "f", "g", "d"), "1795500094x5"),
+        ("%m", ("d41d",), "d41d"),
+        ("%Um-%u", ("d41d", 9), "D41D-9"),
+        ("%{md5}", (5, "f", "g", "d"), "d"),
     ],
 )
 def test_uidl_formats(template: str, row: tuple[object, ...], expected: str) -> None:
@@ -151,8 +154,9 @@ def test_uidl_formats(template: str, row: tuple[object, ...], expected: str) -> 
 
 
 def test_header_md5_cannot_be_made() -> None:
+    _, make = compile_format("%u-%m", 1)
     with pytest.raises(InternalError, match="Header MD5 not found"):
-        compile_format("%m", 1)
+        make((5, ""))
 
 
 def test_a_locked_mailbox_refuses_the_login(store: Store) -> None:

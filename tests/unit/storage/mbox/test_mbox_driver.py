@@ -36,7 +36,8 @@ class Box:
 
     def store(self) -> UserStore:
         location = f"mbox:{self.root}/mail:INBOX={self.spool}"
-        view = MemoryView({"mail_location": location, "mail_fsync": "never"}, NamespaceSettings(inbox=True))
+        values = {"mail_location": location, "mail_fsync": "never", "mbox_lazy_writes": "no"}
+        view = MemoryView(values, NamespaceSettings(inbox=True))
         return open_store(StorageUser("alice", str(self.root)), view)
 
     def open(self, *, readonly: bool = False) -> View:

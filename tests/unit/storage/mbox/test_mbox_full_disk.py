@@ -44,7 +44,8 @@ def disk() -> Iterator[Path]:
 
 def opened(root: Path, disk: Path, index: Path) -> UserStore:
     location = f"mbox:{root}/mail:INBOX={disk}/spool:INDEX={index}:CONTROL={index}"
-    view = MemoryView({"mail_location": location}, NamespaceSettings(inbox=True))
+    values = {"mail_location": location, "mbox_lazy_writes": "no"}
+    view = MemoryView(values, NamespaceSettings(inbox=True))
     return open_store(StorageUser("alice", str(root)), view)
 
 

@@ -30,9 +30,13 @@ State = list[tuple[int, int, frozenset[str], bytes]]  # UID, flags, keywords, co
 Step = Callable[[UserStore, View], None]
 
 
+HABITS = {"mbox_lazy_writes": "no"}
+
+
 def settings(root: Path) -> MemoryView:
     location = f"mbox:{root}/mail:INBOX={root}/spool"
-    return MemoryView({"mail_location": location, "mail_fsync": "never"}, NamespaceSettings(inbox=True))
+    values = {"mail_location": location, "mail_fsync": "never", **HABITS}
+    return MemoryView(values, NamespaceSettings(inbox=True))
 
 
 def opened(root: Path) -> UserStore:
@@ -129,6 +133,7 @@ def killed(root: Path, step: Step, at: int) -> bool:
             for name in CALLS:
                 setattr(os, name, wrapped(name, getattr(os, name)))
             step(store, view)
+            view.close()  # what was written lazily is written now
             os._exit(0)
         except BaseException:  # noqa: BLE001
             os._exit(2)
@@ -154,6 +159,15 @@ def test_a_file_that_was_rewritten_since_is_left_as_it_is(tmp_path: Path) -> Non
     store.close()
     assert not journal_path.exists() and Path(f"{journal_path}.lost").exists()
     assert len(state(tmp_path)) == 700
+
+
+@pytest.mark.parametrize("foreign", [False, True], ids=["alone", "foreign"])
+@pytest.mark.parametrize("step", [keyword, keyword_of_all, expunge_first])
+def test_all_or_nothing_lazily(
+    tmp_path: Path, step: Step, foreign: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HABITS, "mbox_lazy_writes", "yes")
+    test_all_or_nothing(tmp_path, step, foreign)
 
 
 @pytest.mark.parametrize("foreign", [False, True], ids=["alone", "foreign"])
