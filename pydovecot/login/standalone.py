@@ -7,13 +7,13 @@ it the process serves as who it is: USER, HOME and the configuration say where t
 log and settings see come from the environment: IP and LOCAL_IP.
 """
 
-import getopt
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from pydovecot.base.options import BadOption, parse
 from pydovecot.event.event import Event
 from pydovecot.event.sinks import StreamSink
 from pydovecot.ipc.auth_master import AuthMaster
@@ -52,7 +52,7 @@ def serve_standalone(
         arguments = _parse(argv)
         session = _session(service, arguments, event, os.environ if environ is None else environ)
         sink.prefix = user_log_prefix(session.user)
-    except getopt.GetoptError as exc:
+    except BadOption as exc:
         print(f"{service}: {exc}", file=sys.stderr)
         return USAGE_STATUS
     except ConfigError as exc:
@@ -71,22 +71,13 @@ def serve_standalone(
 
 
 def _parse(argv: Sequence[str]) -> _Arguments:
-    options, words = getopt.getopt(list(argv), "a:c:o:u:")
+    """Raises BadOption."""
+    options, words = parse(argv, "a:c:o:u:")
     if words:
-        raise getopt.GetoptError(f"Unknown argument: {words[0]}")
-    arguments = _Arguments()
-    for option, value in options:
-        match option:
-            case "-a":
-                arguments.auth_socket = value
-            case "-c":
-                arguments.config_file = value
-            case "-u":
-                arguments.user = value
-            case _:
-                key, _, text = value.partition("=")
-                arguments.overrides[key] = text
-    return arguments
+        raise BadOption(f"Unknown argument: {words[0]}")
+    last = dict(options)
+    overrides = dict(value.partition("=")[::2] for letter, value in options if letter == "o")
+    return _Arguments(last.get("c", DEFAULT_CONFIG), last.get("u", ""), last.get("a", ""), overrides)
 
 
 def _session(service: str, arguments: _Arguments, event: Event, environ: Mapping[str, str]) -> MailSession:
