@@ -36,7 +36,7 @@ bench: $(VENV)/.test
 
 # A package with this machine's interpreter, in seconds; and the one for RHEL 7 and later, in minutes (docs/install.md).
 rpm:
-	@PYTHON=$(PYTHON) packaging/rpm/build.sh host
+	@PYTHON=$(PYTHON) packaging/rpm/build.sh host $(RELEASE)
 
 EL ?= el7
 rpm-el7:

@@ -1,5 +1,6 @@
 """Packages, each built once a run."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,19 +10,24 @@ from tests.support import container, rpmfile
 
 
 @pytest.fixture(scope="session")
-def rpm_file() -> Path:
-    """What `make rpm` makes."""
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the package is made from, elsewhere, as of an unpacked archive."""
     if reason := rpmfile.why_not():
         pytest.skip(reason)
-    return rpmfile.build()
+    return rpmfile.sources(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="session")
-def rpm_newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def rpm_file(sources: Path) -> Path:
+    """What `make rpm` makes."""
+    return rpmfile.build(sources)
+
+
+@pytest.fixture(scope="session")
+def rpm_newer(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The next release; it has another 10-logging.conf and another 10-mail.conf."""
-    if reason := rpmfile.why_not():
-        pytest.skip(reason)
-    project = rpmfile.sources(tmp_path_factory.mktemp("newer"))
+    project = tmp_path_factory.mktemp("newer")
+    shutil.copytree(sources, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dist"))
     for name in ("10-logging.conf", "10-mail.conf"):
         with (project / "etc/dovecot/conf.d" / name).open("a") as file:
             file.write("# A line of the next release.\n")

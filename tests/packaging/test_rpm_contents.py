@@ -20,7 +20,7 @@ pytestmark = [
 PROJECT = rpmfile.PROJECT
 HOME = "/usr/lib/pydovecot"
 SITE = f"{HOME}/python/lib/python3.{sys.version_info.minor}/site-packages"
-# Mode, owner, group, marks of rpm (c: configuration, n: noreplace, g: ghost, d: doc, m: may be missing, l: licence).
+# Mode, owner, group, marks (c: configuration, n: noreplace, g: ghost, d: doc, m: may be missing, l: licence).
 TABLE = """
 d 0755 root    root    -   /etc/dovecot
 d 0755 root    root    -   /etc/dovecot/conf.d
@@ -176,7 +176,7 @@ def test_commands_start_the_bundled_interpreter(unpacked: Path) -> None:
 
 
 def test_nothing_names_the_build_machine(unpacked: Path) -> None:
-    places = [os.fsencode(PROJECT), os.fsencode(Path.home() / ".cache"), b"/tmp/pydovecot-rpm.", b"/BUILDROOT/"]
+    places = [bytes(PROJECT), bytes(Path.home() / ".cache"), b"/tmp/pydovecot-rpm.", b"/BUILDROOT/"]
     if sys.base_prefix != "/usr":
         places.append(os.fsencode(sys.base_prefix))
     files = [file for file in unpacked.rglob("*") if file.is_file() and not file.is_symlink()]
@@ -221,6 +221,7 @@ def test_scriptlets_are_plain_sh(rpm_file: Path) -> None:
     scripts = dict(zip(parts[1::2], parts[2::2], strict=True))
     assert sorted(scripts) == ["postinstall", "postuninstall", "preinstall", "preuninstall"]
     for name, script in scripts.items():
-        done = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True, timeout=30, check=False)
-        assert done.returncode == 0, f"{name}: {done.stderr}"
+        words = ["sh", "-n"]
+        done = subprocess.run(words, input=script.encode(), capture_output=True, timeout=30, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr!r}"
         assert "%" not in script

@@ -1,11 +1,13 @@
 """RPM files for tests: the project's package, a newer one, and stubs that stand for the system's packages."""
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +45,9 @@ def why_not() -> str:
     return f"needs {', '.join(missing)}" if missing else ""
 
 
-def build(project: Path = PROJECT, kind: str = "host", release: str = "") -> Path:
+def build(project: Path, release: str = "") -> Path:
     """`make rpm`, in `project`; the file in its dist/rpm."""
-    words = [str(project / "packaging/rpm/build.sh"), kind, *([release] if release else [])]
+    words = ["make", "-s", "-C", str(project), "rpm", f"PYTHON={sys.executable}", f"RELEASE={release}"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=BUILD_SECS, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
@@ -54,7 +56,8 @@ def build(project: Path = PROJECT, kind: str = "host", release: str = "") -> Pat
 
 def sources(target: Path) -> Path:
     """A copy of what the package is made from, as somebody has it who unpacked an archive."""
-    names = ["pydovecot", "libexec", "man", "etc", "docs", "packaging", "README.md", "NEWS", "LICENSE", "pyproject.toml"]
+    names = ["pydovecot", "libexec", "man", "etc", "docs", "packaging"]
+    names += ["README.md", "NEWS", "LICENSE", "pyproject.toml", "Makefile"]
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z", "--", *names],
         cwd=PROJECT,
@@ -124,11 +127,23 @@ class Installer:
 
     def __call__(self, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run rpm. Raises AssertionError with what it says if it fails and `check` is set."""
-        command = ["rpm", "--force-debian", "--root", str(self.root), "--dbpath", "/var/lib/rpm", *words]
+        command = ["rpm", "--root", str(self.root), "--dbpath", "/var/lib/rpm", *words]
+        if words[0] in ("-i", "-U", "-e"):
+            command.append("--force-debian")  # Debian's rpm wants to hear it; RHEL's knows no such option
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    @contextlib.contextmanager
+    def proc(self) -> Iterator[None]:
+        """With /proc in the root, which systemd's tools want."""
+        place = str(self.root / "proc")
+        subprocess.run(["mount", "-t", "proc", "proc", place], timeout=60, check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", place], timeout=60, check=True)
 
     def inside(self, *words: str, input: str = "", check: bool = True) -> str:
         """What a command says inside the root."""
