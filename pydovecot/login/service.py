@@ -33,4 +33,5 @@ def login_spec(name: str, protocol: LoginProtocol) -> ServiceSpec:
         on_connection=on_connection,
         on_full=on_full,
         on_stop=on_stop,
+        only_moves_bytes=True,
     )

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from setproctitle import setproctitle
 
-from pydovecot.base import privileges
+from pydovecot.base import confine, privileges
 from pydovecot.event.event import Event
 from pydovecot.event.oneline import one_line
 from pydovecot.event.sinks import PipeSink, StreamSink
@@ -177,6 +177,10 @@ class Process:
         privileges.drop(self.params.privileges)
         self._jailed = bool(self.params.privileges.chroot)
         self.spec.after_jail(self)
+        if not self.spec.starts_programs:
+            confine.no_new_privileges()
+        if self.spec.only_moves_bytes and not confine.only_move_bytes():
+            self.event.debug("The kernel does not filter system calls")
         self.status.flush(self.available)
 
     def _fetch_settings(self) -> None:
@@ -199,7 +203,7 @@ class Process:
             self.pause_accepting()
             return None
         if listener.kind == "unix":
-            return Accepted(client, listener.name, haproxy=listener.haproxy)
+            return Accepted(client, listener.name)
         try:
             here = client.getsockname()
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

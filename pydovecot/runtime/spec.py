@@ -39,6 +39,9 @@ class ServiceSpec:
     `stays_when_idle`: SIGINT does not end it (config, log, anvil, stats).
     `outlives_master`: TERM and a dead master do not end it: `context.finish()` does (log).
     `on_usr1`: reopen files.
+    `starts_programs`: it does, and they may be setuid (PAM's helper, sendmail); all others are forbidden to
+    gain rights that way.
+    `only_moves_bytes`: behind the jail it does nothing but that, and may do nothing else (base.confine).
     `standalone`: serves argv on stdin/stdout without a master (`libexec/imap -u user`).
     """
 
@@ -54,4 +57,6 @@ class ServiceSpec:
     needs_settings: bool = True
     outlives_master: bool = False
     stays_when_idle: bool = False
+    starts_programs: bool = False
+    only_moves_bytes: bool = False
     standalone: Callable[[Sequence[str]], int] | None = None

@@ -95,6 +95,7 @@ SPEC = ServiceSpec(
     on_connection=on_connection,
     needs_settings=False,
     stays_when_idle=True,
+    only_moves_bytes=True,
 )
 
 

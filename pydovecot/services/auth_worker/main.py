@@ -101,6 +101,7 @@ SPEC = ServiceSpec(
     family=Family.ONE_CLIENT,
     after_jail=after_jail,
     on_connection=on_connection,
+    starts_programs=True,
 )
 
 

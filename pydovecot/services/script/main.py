@@ -10,7 +10,13 @@ from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.script.serve import on_connection
 
-SPEC = ServiceSpec(name="script", family=Family.ONE_CLIENT, on_connection=on_connection, needs_settings=False)
+SPEC = ServiceSpec(
+    name="script",
+    family=Family.ONE_CLIENT,
+    on_connection=on_connection,
+    needs_settings=False,
+    starts_programs=True,
+)
 
 
 def main() -> int:
