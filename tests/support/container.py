@@ -1,4 +1,4 @@
-"""A booted systemd: a Debian root made once by debootstrap, systemd-nspawn, overlays that keep the root pristine.
+"""A booted systemd: a Debian root that debootstrap makes once, systemd-nspawn, overlays that keep it pristine.
 
 The container has a network of its own with nothing but `lo`, so the ports of mail clash with nobody. All of
 this needs root; `why_not()` says what is missing.

@@ -2,7 +2,9 @@
 
 import hashlib
 import imaplib
+import os
 import poplib
+import re
 import shutil
 import socket
 import ssl
@@ -110,12 +112,17 @@ class Machine(Container):
         finally:
             client.logout()
 
+    def pop3(self) -> poplib.POP3:
+        """A session of the user over TLS, logged in."""
+        client = _Pop(self.tls(995))
+        client.user(USER)
+        client.pass_(PASSWORD)
+        return client
+
     def pop3_count(self) -> int:
         """How many messages POP3 shows."""
-        client = _Pop(self.tls(995))
+        client = self.pop3()
         try:
-            client.user(USER)
-            client.pass_(PASSWORD)
             return client.stat()[0]
         finally:
             client.quit()
@@ -128,6 +135,29 @@ class Machine(Container):
         except ConnectionError:
             return False
 
+    def hold(self, path: str) -> socket.socket:
+        """A connection to a UNIX socket inside, greeted."""
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(WAIT_SECS)
+        client.connect(f"/proc/{self.leader}/root{path}")
+        client.recv(1000)
+        return client
+
+    def host_pid(self, pid: int) -> int:
+        """Our number of a process that has the number `pid` inside."""
+        space = os.readlink(f"/proc/{self.leader}/ns/pid")
+        for entry in Path("/proc").iterdir():
+            try:
+                if not entry.name.isdigit() or os.readlink(entry / "ns/pid") != space:
+                    continue
+                status = (entry / "status").read_text()
+            except OSError:
+                continue  # it has ended
+            if re.search(rf"^NSpid:.*\s{pid}$", status, re.M):
+                return int(entry.name)
+        raise LookupError(f"no process {pid} inside")
+
     def tree(self) -> set[int]:
         """Process ids of the service, as the container counts them."""
-        return set(map(int, self.sh("cat /sys/fs/cgroup/system.slice/pydovecot.service/cgroup.procs").split()))
+        group = "/sys/fs/cgroup/system.slice/pydovecot.service"
+        return set(map(int, self.sh(f"cat {group}/cgroup.procs").split()))
