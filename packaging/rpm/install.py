@@ -1,7 +1,7 @@
 """Puts the commands of the project into a build root, and compiles its code. Run by the bundled interpreter.
 
-`install.py BUILDROOT`, in the project's directory. Prints the commands outside of the package's own directories,
-for rpm's list of files.
+`install.py BUILDROOT`, in the project's directory. Prints the commands that are outside of the package's own
+directories, for rpm's list of files.
 """
 
 import compileall
@@ -20,9 +20,13 @@ from {module} import {function}
 
 raise SystemExit({function}())
 """
-# In the seconds of an upgrade old and new modules are mixed. Postfix must then keep the message: EX_TEMPFAIL.
+# Started for each message, so without what `site` costs; cli/lda.py calls it when it must. While an upgrade runs,
+# old and new modules are mixed: Postfix must then keep the message (EX_TEMPFAIL).
 DELIVERY: Final = """\
-#!{interpreter} -IXutf8
+#!{interpreter} -ISXutf8
+import sys
+
+sys.path.append("{packages}")
 try:
     from {module} import {function}
 except Exception as exc:
@@ -34,11 +38,12 @@ raise SystemExit({function}())
 
 def main(root: Path) -> None:
     """Write scripts and compiled files below `root`."""
+    packages = next((root / "usr/lib/pydovecot/python/lib").glob("python3.*/site-packages"))
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     for name, entry in sorted(project["scripts"].items()):
         folder = "usr/sbin" if name == "pydovecot" else "usr/bin"
         module, function = entry.split(":")
-        script(root / folder / name, COMMAND, module, function)
+        script(root / folder / name, COMMAND, module=module, function=function)
         print(f"/{folder}/{name}")
     (root / "usr/sbin/dovecot").symlink_to("pydovecot")
     print("/usr/sbin/dovecot")
@@ -47,22 +52,23 @@ def main(root: Path) -> None:
             found = re.search(r"^from (pydovecot\S+) import (\w+)", role.read_text(), re.MULTILINE)
             if not found:
                 raise SystemExit(f"{role}: no entry point")
+            module, function = found.groups()
             text = DELIVERY if role.name == "dovecot-lda" else COMMAND
-            script(root / LIBEXEC / role.name, text, *found.groups())
+            place = f"/{packages.relative_to(root)}"
+            script(root / LIBEXEC / role.name, text, module=module, function=function, packages=place)
     (root / LIBEXEC / "deliver").symlink_to("dovecot-lda")
-    compile_all(root)
+    compile_all(root, packages / "pydovecot")
 
 
-def script(path: Path, text: str, module: str, function: str) -> None:
+def script(path: Path, text: str, **names: str) -> None:
     """One executable file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.format(interpreter=INTERPRETER, module=module, function=function))
+    path.write_text(text.format(interpreter=INTERPRETER, **names))
     path.chmod(0o755)
 
 
-def compile_all(root: Path) -> None:
+def compile_all(root: Path, code: Path) -> None:
     """All modules of the project. The interpreter is to believe them unchecked: rpm owns both files."""
-    code = next((root / "usr/lib/pydovecot/python/lib").glob("python3.*/site-packages")) / "pydovecot"
     unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
     if not compileall.compile_dir(code, quiet=1, stripdir=root, prependdir="/", invalidation_mode=unchecked):
         raise SystemExit("compilation failed")

@@ -19,7 +19,7 @@ rm -rf "$WORK" "$DONE"
 mkdir -p "$WORK" "$DONE"
 
 toolchain() {
-    "$PYTHON" -m pip download -q --no-deps --require-hashes -r "$RPM_DIR/toolchain.lock" -d "$WORK/ppbt"
+    "$PYTHON" -m pip download -q -q --no-deps --require-hashes -r "$RPM_DIR/toolchain.lock" -d "$WORK/ppbt"
     unzip -qo "$WORK"/ppbt/ppbt-*.whl 'ppbt/_toolchain/*' -d "$WORK/ppbt"
     mkdir "$WORK/tools"
     tar xJf "$WORK/ppbt/ppbt/_toolchain/x86_64-linux-gnu.tar.xz" -C "$WORK/tools" --strip-components=1

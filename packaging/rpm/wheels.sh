@@ -22,7 +22,7 @@ for name, wanted in (("wheels", False), ("source", True)):
     Path(sys.argv[2], name).write_text("".join(b for b in blocks if b.startswith("sdnotify==") is wanted))
 SPLIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-pip() { "$PYTHON" -m pip --quiet "$@"; }
+pip() { "$PYTHON" -m pip -q -q "$@"; }
 tag=cp${version//./}
 pip install --require-hashes --no-deps --no-compile --only-binary=:all: --implementation cp --python-version "$version" \
     --abi "$tag" --abi abi3 --abi none --platform manylinux2014_x86_64 --target "$site" -r "$work/wheels"

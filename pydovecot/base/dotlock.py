@@ -12,6 +12,8 @@ from typing import Final
 
 TIMEOUT_SECS: Final = 120  # Dovecot: waits two minutes for dovecot-uidlist.lock
 STALE_SECS: Final = 120  # Dovecot: MAILDIR_DOTLOCK_STALE_TIMEOUT
+# RHEL 7's C library has no name for it. A kernel that does not know it opens a directory for writing: EISDIR.
+O_TMPFILE: Final[int] = getattr(os, "O_TMPFILE", 0o20000000 | os.O_DIRECTORY)
 MAX_LOCK_FILE: Final = 512  # bytes of PID:HOST worth reading
 _FIRST_WAIT: Final = 0.0005
 _LONGEST_WAIT: Final = 0.05
@@ -89,7 +91,7 @@ class Dotlock:
         owner = _owner()
         try:
             directory = os.path.dirname(self.path) or "."
-            fd = os.open(directory, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, self._mode)
+            fd = os.open(directory, os.O_WRONLY | O_TMPFILE | os.O_CLOEXEC, self._mode)
             try:
                 os.write(fd, owner)
                 # With a descriptor (meaningless beside an absolute path) Python takes linkat, which follows.

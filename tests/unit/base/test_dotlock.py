@@ -1,5 +1,6 @@
 """Lock files: one owner at a time, dead owners, foreign locks, and locks taken away."""
 
+import errno
 import os
 import socket
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pydovecot.base.dotlock import Dotlock, LockTimeout
+from pydovecot.base.dotlock import O_TMPFILE, Dotlock, LockTimeout
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
@@ -83,3 +84,29 @@ def test_lock_in_a_directory_that_is_renamed_is_released(tmp_path: Path) -> None
         folder.mkdir()
         assert (moved / "file.lock").exists()
     assert not (moved / "file.lock").exists()
+
+
+@pytest.mark.parametrize("error", [errno.EISDIR, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOENT])
+def test_where_files_cannot_be_made_without_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Linux before 3.11 (the directory is no file), NFS, FUSE."""
+    real = os.open
+    refused = []
+
+    def without(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & O_TMPFILE == O_TMPFILE:
+            refused.append(path)
+            raise OSError(error, os.strerror(error), path)
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", without)
+    with Dotlock(str(tmp_path / "file")) as lock:
+        assert Path(lock.path).read_text() == f"{os.getpid()}:{os.uname().nodename}"
+        assert not Dotlock(str(tmp_path / "file"), timeout=0.05).try_acquire()
+    assert refused
+    assert not Path(lock.path).exists()
+
+
+def test_the_flag_is_the_kernels() -> None:
+    assert os.O_TMPFILE == O_TMPFILE == 0o20000000 | os.O_DIRECTORY

@@ -19,6 +19,7 @@ from pydovecot.storage.api import MailboxGoneError
 KINDS: Final = ("dotlock", "dotlock_try", "fcntl", "flock", "lockf")
 FIRST_WAIT_SECS: Final = 0.001
 LONGEST_WAIT_SECS: Final = 0.05
+F_OFD_SETLK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 37)  # glibc 2.17 (RHEL 7) has no name for it
 TIMEOUT_SHOWN: Final = "Timeout while waiting for lock"
 
 
@@ -123,15 +124,27 @@ def _try_lock(fd: int, kind: str, exclusive: bool) -> bool:
         if kind == "flock":
             fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         else:
-            # A lock of the open file, not of the process: another session in this process is another owner,
-            # and closing some other descriptor of the file does not end it. Others see an fcntl lock.
-            request = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", request, os.SEEK_SET, 0, 0, 0))
+            _fcntl_lock(fd, fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK)
     except OSError as exc:
         if exc.errno in (errno.EAGAIN, errno.EACCES):
             return False
         raise InternalError(f"{kind} lock failed: {exc.strerror}") from exc
     return True
+
+
+def _fcntl_lock(fd: int, request: int) -> None:
+    """A lock of the open file, not of the process: another session in this process is another owner, and
+    closing some other descriptor of the file does not end it. Others see an fcntl lock.
+
+    Linux before 3.15 knows only locks of processes.
+    """
+    whole_file = struct.pack("hhqqi4x", request, os.SEEK_SET, 0, 0, 0)
+    try:
+        fcntl.fcntl(fd, F_OFD_SETLK, whole_file)
+    except OSError as exc:
+        if exc.errno != errno.EINVAL:
+            raise
+        fcntl.fcntl(fd, fcntl.F_SETLK, whole_file)
 
 
 def _dotlock(stack: ExitStack, path: str, rules: LockRules, deadline: float, *, required: bool) -> None:
