@@ -113,6 +113,8 @@ def parse(params: Sequence[Param], argv: Sequence[str], name: str) -> Arguments:
         raise BadArguments(f"{name}: {_getopt_text(exc)}") from None
     for option, value in pairs:
         param = by_option[option]
+        if param.kind is Kind.NUMBER and not _is_number(value):
+            continue  # as Dovecot takes it: not given
         values[param.name] = convert(param, value, values.get(param.name))
     _take_words([one for one in params if one.word], rest, values)
     return Arguments(values)
@@ -140,7 +142,7 @@ def convert(param: Param, value: str, before: Value | None = None) -> Value:
         case Kind.MANY:
             return [*before, value] if isinstance(before, list) else [value]
         case Kind.NUMBER:
-            if not (value.isascii() and value.isdigit()) or int(value) > MAX_NUMBER:
+            if not _is_number(value):
                 raise BadArguments(f"Error: Invalid parameter: {param.name} must be a positive number")
             return int(value)
         case Kind.IP:
@@ -149,6 +151,11 @@ def convert(param: Param, value: str, before: Value | None = None) -> Value:
             except ValueError:
                 raise BadArguments(f"Error: Invalid parameter: {param.name} is not an IP address") from None
     return value
+
+
+def _is_number(value: str) -> bool:
+    digits = value.removeprefix("-")
+    return digits.isascii() and digits.isdigit() and len(digits) < 20 and int(digits) <= MAX_NUMBER
 
 
 def _take_words(params: Sequence[Param], rest: Sequence[str], values: dict[str, Value]) -> None:

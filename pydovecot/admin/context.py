@@ -35,6 +35,10 @@ class Log:
         if self._debug:
             self.line("Debug", text)
 
+    def plain(self, text: str) -> None:
+        """A line without level and prefix."""
+        self._write(text + "\n")
+
     def line(self, level: str, text: str, prefix: str | None = None) -> None:
         """One line of any level, one line whatever the text has."""
         clean = "".join(one if one >= " " or one == "\t" else "?" for one in text)
@@ -62,7 +66,9 @@ class Context:
     server: bool = False
     input: BinaryIO | None = None
     status: int = 0
+    watched: bool = False  # standard output is a terminal
     _printer: Printer | None = None
+    _late: list[bytes] = field(default_factory=list)
     _settings: "dict[str, SettingsView]" = field(default_factory=dict)
 
     def settings(self, service: str = "doveadm") -> "SettingsView":
@@ -87,10 +93,31 @@ class Context:
         """The command has ended."""
         if self._printer is not None:
             self._printer.flush()
+        late, self._late = self._late, []
+        for line in late:
+            self.write(line)
 
     def print(self, text: str) -> None:
-        """A line of plain text, for commands without columns."""
-        self.write(text.encode("utf-8", "surrogateescape") + b"\n")
+        """A line of plain text, for commands without columns.
+
+        Beside columns it comes after all of them, as in Dovecot, unless somebody watches.
+        """
+        line = text.encode("utf-8", "surrogateescape") + b"\n"
+        if self._printer is None or self.watched or not self._printer.text_comes_late:
+            self.write(line)
+        else:
+            self._late.append(line)
+
+    def complain(self, text: str) -> None:
+        """A line of plain text for standard error; the server has no such thing."""
+        if not self.server:
+            sys.stderr.write(text + "\n")
+
+    def set_pattern(self, pattern: str) -> None:
+        """How the format "formatted" shows a row of this command; other formats take no notice."""
+        printer = self._printer
+        if printer is not None and hasattr(printer, "pattern"):
+            printer.pattern = pattern
 
     def stdin(self) -> BinaryIO:
         """Where the command reads from."""

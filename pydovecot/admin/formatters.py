@@ -85,7 +85,9 @@ class Tab(_Streaming):
 
 
 class Table(_Streaming):
-    """Columns as wide as their values. The titles go to standard error, as in Dovecot."""
+    """Columns as wide as their values: the first rows wait for each other."""
+
+    text_comes_late = False
 
     def __init__(self, write: Write, titles: Write, *, hide_titles: bool = False) -> None:
         super().__init__(write, titles, hide_titles=hide_titles)

@@ -29,6 +29,8 @@ class Header(NamedTuple):
 class Printer:
     """Base of all: keeps the columns and the values that stay the same for many rows (the user's name)."""
 
+    text_comes_late = True  # lines of Context.print come behind all rows, as from two buffers of Dovecot
+
     def __init__(self) -> None:
         self.headers: list[Header] = []
         self._sticky: dict[int, Value] = {}

@@ -121,7 +121,7 @@ def _instance(name: str) -> str:
     for one in read(STATE_DIR):
         if one.name == name:
             return one.config or f"{one.base_dir}/dovecot.conf"
-    raise _Ended(f"doveadm: Fatal: Unknown instance name: {name}\n", BAD_OPTION)
+    raise _Ended(f"doveadm: Fatal: Unknown instance name: {name}\n", TEMPFAIL)
 
 
 def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
@@ -134,6 +134,8 @@ def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
     command, rest = found
     log = Log(_complain, debug=options.debug)
     context = _context(options, write, log)
+    if options.formatter:
+        context.printer()  # even a command without columns begins and ends the format
     try:
         arguments = _arguments(command, rest)
         status = command.run(context, arguments)
@@ -187,8 +189,7 @@ def _context(options: Options, write: Callable[[bytes], object], log: Log) -> Co
     def printer(default: str) -> "Printer":
         from pydovecot.admin.formatters import make
 
-        titles = sys.stderr.buffer.write
-        return make(options.formatter or default, write, titles, hide_titles=options.hide_titles)
+        return make(options.formatter or default, write, write, hide_titles=options.hide_titles)
 
     return Context(
         load_settings=settings,
@@ -200,6 +201,7 @@ def _context(options: Options, write: Callable[[bytes], object], log: Log) -> Co
         user=os.environ.get("USER"),
         verbose=options.verbose,
         debug=options.debug,
+        watched=sys.stdout.isatty(),
     )
 
 

@@ -45,7 +45,7 @@ class AuthMaster:
     """One connection; connects at the first use and again after a loss. Not for more than one thread."""
 
     def __init__(self, path: str, *, timeout: float = LOOKUP_SECS) -> None:
-        self._path, self._timeout = path, timeout
+        self.path, self._timeout = path, timeout
         self._sock: socket.socket | None = None
         self._lines = LineBuffer(MAX_REPLY_LINE)
         self._ready: list[bytes] = []
@@ -71,11 +71,11 @@ class AuthMaster:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             sock.settimeout(self._timeout)
-            sock.connect(self._path)
+            sock.connect(self.path)
             sock.sendall(f"VERSION\t{MASTER_MAJOR}\t{MASTER_MINOR}\n".encode())
         except OSError as exc:
             sock.close()
-            raise AuthLookupFailed(f"auth-master: connect({self._path}) failed: {_why(exc)}") from exc
+            raise AuthLookupFailed(f"auth-master: connect({self.path}) failed: {_why(exc)}") from exc
         self._sock = sock
         self._handshake()
 
@@ -121,6 +121,15 @@ class AuthMaster:
             raise _failure(fields)
         return int(fields[2])
 
+    def ask(self, command: str, *words: str) -> list[str]:
+        """The fields of an answer as they came, without its number: for tools that show them."""
+        fields = self._answer(self._send(command, list(words)))
+        return [fields[0], *fields[2:]]
+
+    def user_with(self, user: str, words: list[str]) -> UserReply | None:
+        """userdb lookup with fields as they are; `service=` is one of them."""
+        return self._user_reply("USER", [user, *words])
+
     # -- internals
 
     def _user_reply(self, command: str, args: list[str], *, once: bool = False) -> UserReply | None:
@@ -151,7 +160,7 @@ class AuthMaster:
             self._sock.sendall(tabescape.join_text([command, str(self._last_id), *args]))
         except OSError as exc:
             self.close()
-            raise AuthLookupFailed(f"auth-master: write({self._path}) failed: {_why(exc)}") from exc
+            raise AuthLookupFailed(f"auth-master: write({self.path}) failed: {_why(exc)}") from exc
         return self._last_id
 
     def _answer(self, number: int) -> list[str]:
@@ -179,7 +188,7 @@ class AuthMaster:
                 self._ready = self._lines.feed(data)
             except (OSError, BadLine) as exc:
                 self.close()
-                raise AuthLookupFailed(f"auth-master: read({self._path}) failed: {_why(exc)}") from exc
+                raise AuthLookupFailed(f"auth-master: read({self.path}) failed: {_why(exc)}") from exc
             if not data:
                 self.close()
                 raise AuthLookupFailed("auth-master: Disconnected unexpectedly")
