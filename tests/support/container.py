@@ -1,4 +1,4 @@
-"""A booted systemd: a Debian root that debootstrap makes once, systemd-nspawn, overlays that keep it pristine.
+"""A booted systemd: a Debian root made once by debootstrap, kept pristine by overlays, run by systemd-nspawn.
 
 The container has a network of its own with nothing but `lo`, so the ports of mail clash with nobody. All of
 this needs root; `why_not()` says what is missing.
@@ -203,6 +203,11 @@ class Container:
         if failed:
             raise failed[0]
         return made[0]
+
+    @property
+    def inside(self) -> Path:
+        """Its file system as its processes see it, with /proc and /run."""
+        return Path(f"/proc/{self.leader}/root")
 
     def poweroff(self) -> None:
         """Switch it off in order; what hangs is killed."""

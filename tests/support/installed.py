@@ -139,7 +139,7 @@ class Machine(Container):
         """A connection to a UNIX socket inside, greeted."""
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(WAIT_SECS)
-        client.connect(f"/proc/{self.leader}/root{path}")
+        client.connect(f"{self.inside}{path}")
         client.recv(1000)
         return client
 

@@ -29,7 +29,7 @@ class Process:
 def table(master: int, base_dir: Path, roots: list[str], outside: Path = Path("/")) -> list[Process]:
     """The master and its descendants.
 
-    `base_dir` is as the server has it. `roots`: directories that may be a root; `outside`: where "/" is, for us.
+    `base_dir` is as the server has it. `roots`: directories that may be a root. `outside`: its "/", for us.
     """
     pids = [master]
     for pid in pids:
