@@ -118,7 +118,7 @@ class Delivery:
             raise _Refused(where, None, self.internal_error()) from exc
 
     def _log(self, mail: Mail, what: str) -> None:
-        values = {**self.variables, **mail.log_values(), "$": what}
+        values = {**self.variables, **mail.log_values, "$": what}
         self.event.info(expand(self.settings.deliver_log_format, values))
 
 

@@ -46,13 +46,14 @@ class Mail:
                 found[key] = value.replace(b"\n", b"").strip()
         return found
 
-    @property
+    @cached_property
     def message_id(self) -> str:
         """The Message-ID with its brackets, "" when there is none that is one."""
         found = msgid.find_all(self.fields.get(b"message-id", b""))
         return shown(b"<" + found[0] + b">") if found else ""
 
-    def log_values(self) -> dict[str, str]:
+    @cached_property
+    def log_values(self) -> Mapping[str, str]:
         """The variables of deliver_log_format that the message decides."""
         message_id = self.message_id
         sizes = self.sizes
@@ -87,5 +88,6 @@ class Mail:
 def shown(raw: bytes, *, decode: bool = False) -> str:
     """A header's value for a log line: one line, printable, not longer than a line should be."""
     text = words.decode(raw) if decode else raw.decode("utf-8", "replace")
-    text = "".join(char if char.isprintable() else "?" for char in text.replace("\n", " "))
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "?" for char in text.replace("\n", " "))
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."

@@ -14,7 +14,7 @@ from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.store import UserStore
 from pydovecot.storage.user import StorageUser
 
-KEPT: Final = 8
+KEPT: Final = 50  # Postfix gives so many recipients to one message (lmtp_destination_recipient_limit)
 
 Key = tuple[object, ...]
 

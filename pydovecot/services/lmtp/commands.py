@@ -115,10 +115,10 @@ def _add_recipient(
         return replies.TOO_MANY_RECIPIENTS
     transaction.attempts += 1
     number = transaction.attempts
-    same = next((one for one in transaction.recipients if one.path.encode() == address.encode()), None)
+    same = transaction.by_address.get(address.encode())
     if same is not None:
         transaction.recipients.append(
-            Recipient(address, same.session, same.account, same.detail, original, same.same_as or same)
+            Recipient(address, same.session, same.account, same.detail, original, same)
         )
         return replies.RCPT_OK
     session = transaction.session + (f":R{number}" if number > 1 else "")
@@ -131,7 +131,10 @@ def _add_recipient(
         return exc.answer
     except LookupFailed:
         return replies.reply(451, "4.3.0", f"<{shown}> Temporary user lookup failure")
-    transaction.recipients.append(Recipient(address, session, account, detail, original))
+    recipient = transaction.by_address[address.encode()] = Recipient(
+        address, session, account, detail, original
+    )
+    transaction.recipients.append(recipient)
     return replies.RCPT_OK
 
 

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Final
 
@@ -15,12 +15,12 @@ from pydovecot.delivery.spool import Spool
 from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
+from pydovecot.login.mail_stores import Stores
 from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.replies import reply
 from pydovecot.services.lmtp.settings import LmtpSettings
-from pydovecot.login.mail_stores import Stores
 from pydovecot.services.lmtp.transaction import (
     Client,
     LookupFailed,
@@ -34,6 +34,7 @@ from pydovecot.storage.api import SavedContent
 from pydovecot.storage.settings import MailSettings
 
 SERVICE: Final = "lmtp"
+MAX_USERS: Final = 1000  # whose settings a connection remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Account:
 
     user: str
     fields: Mapping[str, str]
+
+    @property
+    def key(self) -> tuple[str | tuple[str, str], ...]:
+        """Two accounts with the same key are the same user."""
+        return (self.user, *self.fields.items())
 
 
 def received(client: Client, transaction: Transaction, hostname: str, now: float) -> str:
@@ -76,6 +82,7 @@ class LocalDelivery:
         self._view, self._event, self._auth, self._hostname = view, event, auth, hostname
         self._set_log_prefix = set_log_prefix
         self._stores = Stores(SERVICE, event)
+        self._users: dict[tuple[str | tuple[str, str], ...], MailUser] = {}
         self._settings = view.get(LmtpSettings)
         self._delivery = view.get(DeliverySettings)
 
@@ -106,7 +113,7 @@ class LocalDelivery:
         """Raises NotTaken. What cannot be found out is no reason to refuse: the delivery will tell."""
         try:
             user = self._user(client, recipient, account)
-            with self._stores.use(user, (account.user, *account.fields.items())) as store:
+            with self._stores.use(user, account.key) as store:
                 refused = store.refusal(INBOX)
         except InternalError as exc:
             self._event.error(f"Failed to initialize user {account.user}: {exc}")
@@ -129,13 +136,13 @@ class LocalDelivery:
         """Each recipient's own affair: one that fails does not keep the others from their mail."""
         assert transaction.spool is not None
         trace = received(client, transaction, self._hostname, time.time())
+        mail = Mail(transaction.spool, transaction.sender_address, self._added(transaction, trace))
         shared: SavedContent | None = None
         answers: dict[int, bytes] = {}
         for recipient in transaction.recipients:
             if recipient.same_as is not None:
                 answers[id(recipient)] = answers[id(recipient.same_as)]
                 continue
-            mail = Mail(transaction.spool, transaction.sender_address, self._added(transaction, trace))
             answers[id(recipient)], shared = self._one(client, recipient, mail, shared)
         return [answers[id(recipient)] for recipient in transaction.recipients]
 
@@ -181,7 +188,7 @@ class LocalDelivery:
         user = self._user(client, recipient, account)
         event = self._event.child(user=user.username, session=recipient.session)
         mailbox = recipient.detail if self._settings.lmtp_save_to_detail_mailbox else ""
-        with self._stores.use(user, (account.user, *account.fields.items())) as store:
+        with self._stores.use(user, account.key) as store:
             delivery = Delivery(
                 store,
                 user.settings.get(DeliverySettings),
@@ -193,9 +200,16 @@ class LocalDelivery:
 
     def _user(self, client: Client, recipient: Recipient, account: Account) -> MailUser:
         """Raises InternalError. Log lines name the user from now on."""
-        facts = {"session": recipient.session, "rip": client.remote_ip, "lip": client.local_ip}
-        facts |= {"auth_user": client.login or account.user}
-        user = mail_user.resolve(self._view, account.user, SERVICE, account.fields, facts)
+        facts = {"rip": client.remote_ip, "lip": client.local_ip, "auth_user": client.login or account.user}
+        key = (*account.key, *facts.values())
+        session = {"session": recipient.session}
+        known = self._users.get(key)
+        if known is None:
+            if len(self._users) > MAX_USERS:
+                self._users.clear()
+            known = mail_user.resolve(self._view, account.user, SERVICE, account.fields, facts | session)
+            self._users[key] = known
+        user = replace(known, variables={**known.variables, **session})
         self._set_log_prefix(user_log_prefix(user))
         return user
 

@@ -48,6 +48,7 @@ class Transaction:
     sender: Path
     session: str
     recipients: list[Recipient] = field(default_factory=list)
+    by_address: dict[bytes, Recipient] = field(default_factory=dict)  # the first of each
     attempts: int = 0  # RCPTs so far, refused ones too: they number the recipients' session ids
     spool: Spool | None = None  # there once data has come
     failed: bool = False  # the rest of a BDAT sequence is refused
