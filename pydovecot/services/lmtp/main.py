@@ -13,7 +13,7 @@ from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.lmtp.serve import on_connection
 
-SPEC = ServiceSpec(name="lmtp", family=Family.ONE_CLIENT, on_connection=on_connection)
+SPEC = ServiceSpec(name="lmtp", family=Family.ONE_CLIENT, on_connection=on_connection, starts_programs=True)
 
 
 def main() -> int:
