@@ -1,5 +1,7 @@
-"""Runs inside the root that check.sh makes: the package, glibc 2.17, and nothing else. Ends with status 1 if any
-of it does not work there: the interpreter, a module, the configuration as shipped, a login, a delivery.
+"""Runs inside the root that check.sh makes: the package, glibc 2.17, and nothing else.
+
+Ends with status 1 if any of it does not work there: the interpreter, a module, the configuration as
+shipped, a login, a delivery.
 """
 
 import ast

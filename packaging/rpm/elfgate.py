@@ -1,8 +1,9 @@
 """What a tree of files wants from the system it runs on; fails where RHEL 7 does not have it.
 
-`elfgate.py DIRECTORY` reads every ELF file with objdump and prints each versioned symbol and each library that
-any of them needs, with the number of files. It ends with status 1 if something is newer than glibc 2.17 or
-libgcc 4.8, is no library of the base system, looks for libraries elsewhere (RPATH), or wants an executable stack.
+`elfgate.py DIRECTORY` reads every ELF file with objdump and prints each versioned symbol and each library
+that any of them needs, with the number of files. It ends with status 1 if something is newer than glibc
+2.17 or libgcc 4.8, is no library of the base system, looks for libraries elsewhere (RPATH), or wants an
+executable stack.
 """
 
 import re

@@ -20,8 +20,8 @@ from {module} import {function}
 
 raise SystemExit({function}())
 """
-# Started for each message, so without what `site` costs; cli/lda.py calls it when it must. While an upgrade runs,
-# old and new modules are mixed: Postfix must then keep the message (EX_TEMPFAIL).
+# Started for each message, so without what `site` costs; cli/lda.py calls it when it must. While an upgrade
+# runs, old and new modules are mixed: Postfix must then keep the message (EX_TEMPFAIL).
 DELIVERY: Final = """\
 #!{interpreter} -ISXutf8
 import sys
