@@ -21,6 +21,11 @@ def report(request: AuthRequest, stored: Stored, result: Result, reason: str, lo
     """Log a failed check; what is wrong with a stored password counts as a mismatch, as in Dovecot."""
     if result is Result.MISMATCH:
         log.failure(request, "Password mismatch")
+        if log.rules.debug_passwords and request.password is not None:
+            given, kept = (
+                text.decode("utf-8", "backslashreplace") for text in (request.password.reveal(), stored.text)
+            )
+            log.debug(request, f"{stored.scheme}({given}) != '{kept}'")
     elif result is Result.INTERNAL:
         if stored.scheme not in schemes.SCHEMES:
             log.error(request, f"Unknown scheme {stored.scheme}")

@@ -42,8 +42,8 @@ class Database:
         passdbs = make_passdbs(plain, world, event, self.rules, first_index=0)
         master_dbs = make_passdbs(masters, world, event, self.rules, first_index=len(passdbs))
         userdb_sections = list(view.sections(UserdbSettings)) or [
-            # Without any userdb everybody is known and has no fields, as in Dovecot.
-            UserdbSettings(driver="static", args="allow_all_users=yes")
+            # Without any userdb those whom the passdbs know have the fields that these give, as in Dovecot.
+            UserdbSettings(driver="static")
         ]
         userdbs = make_userdbs(userdb_sections, world, event, self.rules)
         self.all_passdbs: list[PassdbEntry] = [*passdbs, *master_dbs]

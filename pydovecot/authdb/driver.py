@@ -57,17 +57,19 @@ class Userdb(Protocol):
     """Finds what a user is on this system.
 
     `checks_passdb`: for lookups without a login the passdbs are asked whether the user exists.
+    `can_list`: all its users can be told.
     """
 
     driver: str
     blocking: bool
     cache_key: str
     checks_passdb: bool
+    can_list: bool
 
     def lookup(self, request: AuthRequest, log: DbLog) -> UserResult:
         """Add to `request.userdb`."""
         ...
 
-    def users(self) -> Iterator[str] | None:
-        """All user names, or None if this driver never can list them. Raises ListFailed, also on the way."""
+    def users(self) -> Iterator[str]:
+        """All user names; none from a driver that cannot list. Raises ListFailed, also on the way."""
         ...

@@ -63,10 +63,10 @@ class PassdbEntry:
     def skips(self, request: AuthRequest, authenticated: bool) -> bool:
         """Whether this passdb is not to be asked."""
         if self.mechanisms is not None and (request.mech or "NONE") not in self.mechanisms:
-            self.log.debug(request, "skipping passdb: mechanism filtered")
+            self.log.skipped(request, "skipping passdb: mechanism filtered")
             return True
         if not self.filter.accepts(request.user or ""):
-            self.log.debug(request, "skipping passdb: username filtered")
+            self.log.skipped(request, "skipping passdb: username filtered")
             return True
         skip = self.settings.skip
         return skip != "never" and (skip == "authenticated") == authenticated
@@ -131,6 +131,8 @@ def make_passdbs(
         last = number == len(sections) - 1
         log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "passdb")
         mechanisms = frozenset(settings.mechanisms.upper().replace(",", " ").split()) or None
+        if mechanisms == {"NONE"}:
+            mechanisms = frozenset()  # beside others it means lookups without a login, alone nothing at all
         success = Rule(settings.result_success)
         if settings.passes and success is Rule.RETURN_OK:
             success = Rule.CONTINUE  # the old way to say: the user must exist as well
@@ -154,8 +156,10 @@ def make_userdbs(
         factory = registry.USERDBS.get(settings.driver)
         driver = make_driver(factory, settings.driver, settings.args, world, "userdb")
         name = settings.name or settings.section_name or driver.driver
+        for words in (settings.default_fields, settings.override_fields):
+            check_ids(settings.driver, words)
         last = number == len(sections) - 1
-        log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "userdb")
+        log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "userdb", len(sections) == 1)
         entries.append(
             UserdbEntry(
                 number, settings, driver, log, Rule(settings.result_success), Rule(settings.result_failure),
@@ -164,6 +168,13 @@ def make_userdbs(
             )
         )  # fmt: skip
     return entries
+
+
+def check_ids(driver: str, words: str) -> None:
+    """Raises BadDatabase when fields in a userdb's settings name an uid or gid that is not there."""
+    bad = userdb_fields.bad_id(extra.split_words(words))
+    if bad:
+        raise BadDatabase(f"{driver} userdb: {bad}")
 
 
 def make_driver(

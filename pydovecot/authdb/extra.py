@@ -113,8 +113,7 @@ def _nopassword(request: AuthRequest, name: str, value: str, _scheme: str, log: 
     if request.stored is not None and request.stored.text:
         log.error(request, "nopassword set but password is non-empty")
         return
-    request.stored = None
-    request.extra.add(name, value, hidden=True)
+    request.extra.add(name, value)  # only what denies users leaves it there
 
 
 def _noauthenticate(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:

@@ -24,18 +24,25 @@ class LogRules:
 
 @dataclass(frozen=True, slots=True)
 class DbLog:
-    """The log of one database. `last`: no other database comes after it."""
+    """The log of one database. `last`: no other database comes after it; `alone`: nor before it."""
 
     event: Event
     name: str
     rules: LogRules
     last: bool = True
     what: str = "passdb"
+    alone: bool = False
 
     def debug(self, request: AuthRequest, text: str) -> None:
         """A step, with auth_debug or when the client asked for it."""
         if self.rules.debug or request.debug:
             self.event.debug(f"{self.name}({request.log_id()}): {text}")
+
+    def skipped(self, request: AuthRequest, text: str) -> None:
+        """A step in which this database is not asked."""
+        if self.rules.debug or request.debug:
+            who = f"{request.mech.lower()}({request.log_id()}): " if request.mech else ""
+            self.event.debug(who + text)
 
     def info(self, request: AuthRequest, text: str) -> None:
         """Why somebody could not log in: only with auth_verbose."""
@@ -51,15 +58,15 @@ class DbLog:
     def failure(self, request: AuthRequest, text: str) -> None:
         """A wrong password: logged as well when auth_verbose_passwords asks for the password."""
         given = self._given(request)
-        if given is None:
+        if not given:
             self.info(request, text)
         else:
             self.event.info(f"{self.name}({request.log_id()}): {text} {given}{self._next()}")
 
     def unknown_user(self, request: AuthRequest) -> None:
         """The database does not know this user."""
-        given = self._given(request) if self.rules.verbose else None
-        if given is not None:
+        given = self._given(request)
+        if given:
             self.event.info(f"{self.name}({request.log_id()}): unknown user {given}{self._next()}")
         else:
             self.info(request, "unknown user")
@@ -67,15 +74,13 @@ class DbLog:
     def _next(self) -> str:
         return "" if self.last else f" - trying the next {self.what}"
 
-    def _given(self, request: AuthRequest) -> str | None:
-        """The text about the given password; None when none is wanted."""
+    def _given(self, request: AuthRequest) -> str:
+        """The text about the given password; "" when none is wanted, or none was given."""
         how, _, length = self.rules.passwords.partition(":")
-        if how == "no":
-            return None
-        if request.password is None:
+        if how == "no" or request.password is None:
             return ""
         raw = request.password.reveal()
-        if how == "plain":
+        if how in ("plain", "yes"):
             text = sanitize(raw.decode("utf-8", "surrogateescape"), MAX_LOGGED_PASSWORD)
             prefix = "given password"
         else:

@@ -8,6 +8,7 @@ from pydovecot.authdb.settings import AuthSettings
 from pydovecot.settings import expand
 
 MAX_LOG_BAD_NAME: Final = 128
+_EMPTY: Final = "Empty username"
 
 
 class NameRules:
@@ -34,7 +35,7 @@ class NameRules:
         if request.cert_username and self.cert_username:
             username = request.cert_username  # RFC 4422 6: the certificate says who it is
         if not username:
-            return "Empty username"
+            return _EMPTY
         fixed, error = self._fix(request, username)
         if error is not None:
             return error
@@ -72,14 +73,18 @@ class NameRules:
                 f"(username: {sanitize(username, MAX_LOG_BAD_NAME)})"
             )
         user = raw.decode("utf-8", "surrogateescape") if self._translation else user
+        user = self._formatted(request, user)
+        return user, None if user else _EMPTY
+
+    def _formatted(self, request: AuthRequest, user: str) -> str:
         if self._format == "%Lu":
-            return user.lower(), None
+            return user.lower()
         if not self._format:
-            return user, None
+            return user
         name, _, domain = user.partition("@")
         table = {
             "user": user, "username": name, "domain": domain,
             "domain_first": domain.partition("@")[0], "domain_last": domain.rpartition("@")[2],
             "service": request.service, "lip": request.lip, "rip": request.rip, "session": request.session,
         }  # fmt: skip
-        return expand.expand(self._format, table), None
+        return expand.expand(self._format, table)

@@ -89,7 +89,8 @@ class PassdbChain:
         entries = self.masters if master else self.passdbs
         position = self._next(entries, 0, request)
         if position < 0:
-            self._event.error("All password databases were skipped")
+            who = f"{request.mech.lower()}({request.log_id()}): " if request.mech else ""
+            self._event.error(who + "All password databases were skipped")
             return Result.INTERNAL
         while True:
             entry = entries[position]
@@ -124,7 +125,6 @@ class PassdbChain:
             if result is not Result.INTERNAL:
                 self._info("User found from deny passdb")
                 result = Result.DISABLED
-            self._rollback(request)
             return result, None
         if request.failed:
             request.failed = False
@@ -148,8 +148,8 @@ class PassdbChain:
             state.success = True
         elif rule in (Rule.RETURN_FAIL, Rule.CONTINUE_FAIL):
             state.success = False
-        if rule.continues and result is Result.OK:
-            request.password_verified = True
+        if rule is Rule.CONTINUE_OK or (rule is Rule.CONTINUE and result is Result.OK):
+            request.password_verified = True  # the next ones are asked for their fields only
         # Both are this passdb's own and must not leak into the next one.
         request.extra.remove("nopassword")
         request.extra.remove("noauthenticate")
@@ -315,7 +315,7 @@ class PassdbChain:
         request.stored = cached.stored
         for name, value, hidden in cached.fields:
             if hidden and name == "nopassword":
-                request.extra.add(name, value, hidden=True)
+                request.extra.add(name, value)
             else:
                 entry.apply(request, [(name, value.replace("%", "%%"))])
         return Result.OK
@@ -358,7 +358,7 @@ class PassdbChain:
             return
         if result not in (Result.OK, Result.MISMATCH, Result.NO_SCHEME):
             return
-        stored = request.stored
+        stored = None if "nopassword" in request.extra else request.stored
         if stored is None and "nopassword" not in request.extra:
             # PAM says yes or no and never what the password is: remember a hash of one that was right.
             if result is not Result.OK or password is None:

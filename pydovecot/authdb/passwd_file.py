@@ -6,6 +6,7 @@ taken apart when its user is asked for, so that a file of 100,000 users is read 
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -73,14 +74,16 @@ class PasswdFile:
             return
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
             raise FileFailed(f"{self.path} is no regular file of a sensible size")
+        begin = time.monotonic()
         try:
             with open(self.path, "rb") as file:
                 data = file.read(status.st_size + 1)
         except OSError as exc:
             raise FileFailed(f"open({self.path}) failed: {exc.strerror}{_who(exc)}") from exc
         self._lines = self._read(data.decode("utf-8", "surrogateescape"))
+        seconds = time.monotonic() - begin
         self._stamp = stamp
-        self._event.debug(f"passwd-file {self.path}: Read {len(self._lines)} users")
+        self._event.debug(f"passwd-file {self.path}:Read {len(self._lines)} users in {seconds:.0f} secs")
 
     def _read(self, text: str) -> dict[str, str]:
         lines: dict[str, str] = {}

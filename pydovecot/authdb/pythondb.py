@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
 
+from pydovecot.authdb.driver import BadArgs, DriverWorld, ListFailed
 from pydovecot.authdb.fields import MAX_FIELDS
+from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.request import AuthRequest
+from pydovecot.authdb.result import UserResult
 
 _ARGS: Final = re.compile(r"(?P<module>[^\s:]+):(?P<function>[A-Za-z_]\w*)")
 
@@ -61,6 +64,7 @@ class User:
 
 
 Function = Callable[..., Any]
+Fields = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,38 @@ def _module(name: str) -> ModuleType:
     return module
 
 
+class Lookup:
+    """The function of one passdb or userdb (`what`). Raises BadArgs."""
+
+    def __init__(self, what: str, args: str, world: DriverWorld) -> None:
+        try:
+            self._args = parse_args(args)
+            self._function = load(self._args, dry=world.dry)
+        except BadFunction as exc:
+            raise BadArgs(f"{what} {exc}") from exc
+        self.blocking, self.cache_key = self._args.blocking, self._args.cache_key
+        self.can_list = hasattr(self._function, "users")
+
+    def ask(self, request: AuthRequest, log: DbLog) -> tuple[UserResult, Fields]:
+        """What the function knows about a user; why it knows nothing is logged."""
+        try:
+            fields = call(self._function, request)
+        except CallFailed as exc:
+            log.error(request, f"{self._args.function} failed: {exc}")
+            return UserResult.INTERNAL, []
+        if fields is None:
+            log.unknown_user(request)
+            return UserResult.UNKNOWN, []
+        return UserResult.OK, fields
+
+    def users(self) -> list[str]:
+        """Whom `function.users()` names, where it exists. Raises ListFailed."""
+        try:
+            return names(getattr(self._function, "users", tuple))
+        except CallFailed as exc:
+            raise ListFailed(f"python: {self._args.function}.users failed: {exc}") from exc
+
+
 def user_of(request: AuthRequest) -> User:
     """What the function is told; never the password."""
     return User(
@@ -126,7 +162,7 @@ def user_of(request: AuthRequest) -> User:
     )  # fmt: skip
 
 
-def call(function: Function, request: AuthRequest) -> list[tuple[str, str]] | None:
+def call(function: Function, request: AuthRequest) -> Fields | None:
     """The fields of a user; None: unknown. Raises CallFailed."""
     try:
         answer = function(user_of(request))

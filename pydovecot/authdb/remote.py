@@ -74,7 +74,7 @@ def serve(database: Database, message: Message) -> tuple[Iterable[str], Message]
         userdb = _entry(database.all_userdbs, message.index)
         if work is Work.LIST:
             try:
-                names = list(userdb.driver.users() or ())
+                names = list(userdb.driver.users())
             except ListFailed as exc:
                 database.event.error(str(exc))
                 return (), answer

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from pydovecot.authdb import mechanisms, registry
 from pydovecot.authdb.driver import DriverWorld
-from pydovecot.authdb.entry import BadDatabase, make_driver
+from pydovecot.authdb.entry import BadDatabase, check_ids, make_driver
 from pydovecot.authdb.passwd_file import PasswdFiles
 from pydovecot.event.event import Event
 from pydovecot.settings.effective import Effective, effective
 from pydovecot.settings.errors import Problem
-from pydovecot.settings.tree import Tree
+from pydovecot.settings.tree import Section, Tree, Value
 
 D = TypeVar("D")
 
@@ -33,6 +33,11 @@ def problems_of(tree: Tree) -> list[Problem]:
         lookups += [passdb.can_lookup] if passdb is not None else []
     for section in root.children("userdb"):
         _made(tree, section, registry.USERDBS, world, found)
+        for key in ("default_fields", "override_fields"):
+            try:
+                check_ids(section.text("driver"), section.text(key))
+            except BadDatabase as exc:
+                found.append(_problem(tree, section.value(key) or section.section, exc))
     if not found and (root.text("protocols").strip() or lookups):
         found.extend(_mechanisms(tree, root, lookups))
     return found
@@ -51,9 +56,12 @@ def _made(
         return make_driver(factory, section.text("driver"), section.text("args"), world, section.type.name)
     except BadDatabase as exc:
         value = section.value("args" if factory is not None else "driver")
-        place = value or section.section
-        found.append(Problem(place.file, place.line, str(exc)) if place else Problem(tree.path, 0, str(exc)))
+        found.append(_problem(tree, value or section.section, exc))
         return None
+
+
+def _problem(tree: Tree, place: Value | Section | None, exc: Exception) -> Problem:
+    return Problem(place.file, place.line, str(exc)) if place else Problem(tree.path, 0, str(exc))
 
 
 def _mechanisms(tree: Tree, root: Effective, lookups: list[bool]) -> Iterator[Problem]:
@@ -66,5 +74,4 @@ def _mechanisms(tree: Tree, root: Effective, lookups: list[bool]) -> Iterator[Pr
             rpop=root.text("pop3_rpop") == "yes",
         )
     except mechanisms.BadMechanism as exc:
-        value = root.value("auth_mechanisms")
-        yield Problem(value.file, value.line, str(exc)) if value else Problem(tree.path, 0, str(exc))
+        yield _problem(tree, root.value("auth_mechanisms"), exc)

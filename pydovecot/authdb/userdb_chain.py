@@ -36,7 +36,7 @@ class UserdbChain:
         fields.snapshot()
         success = internal = False
         result = UserResult.UNKNOWN
-        position = self._next(0, found=False)
+        position = 0  # the first one is asked whatever its `skip` says, as in Dovecot
         while position >= 0:
             entry = self.userdbs[position]
             entry.apply(request, entry.defaults)
@@ -66,22 +66,25 @@ class UserdbChain:
             self._event.error(f"{name}({request.log_id()}): {text}")
         return UserResult.UNKNOWN
 
-    def users(self) -> Steps[list[str] | None]:
-        """The names of all userdbs that can list them, each once; None when one of them failed."""
+    def users(self) -> Steps[tuple[list[str], bool]]:
+        """The names of all userdbs that can list them, each once, and whether none of them failed."""
         names: dict[str, None] = {}
-        failed = False
-        for entry in self.userdbs:
+        able = [entry for entry in self.userdbs if entry.driver.can_list]
+        failed = not able
+        if failed:
+            self._event.error("auth-master client: Trying to iterate users, but userdbs don't support it")
+        for entry in able:
             if entry.driver.blocking and self._workers:
                 found = yield Blocking(Work.LIST, entry.index, AuthRequest())
             else:
                 found = self._list_here(entry)
             failed |= found is None
             names.update(dict.fromkeys(found or ()))
-        return None if failed else list(names)
+        return list(names), not failed
 
     def _list_here(self, entry: UserdbEntry) -> list[str] | None:
         try:
-            return list(entry.driver.users() or ())
+            return list(entry.driver.users())
         except ListFailed as exc:
             self._event.error(str(exc))
             return None

@@ -3,7 +3,7 @@
 import grp
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pydovecot.authdb.log import DbLog
@@ -57,6 +57,16 @@ def parse_gid(text: str) -> int | None:
         return grp.getgrnam(text).gr_gid
     except (KeyError, ValueError):
         return None
+
+
+def bad_id(words: Iterable[tuple[str, str]]) -> str:
+    """What is wrong with the first `uid=` or `gid=` that names nobody, in Dovecot's words, or ""."""
+    parsers = {"uid": parse_uid, "gid": parse_gid}
+    for name, value in words:
+        parse = parsers.get(name)
+        if parse is not None and "%" not in value and parse(value) is None:
+            return f"Invalid {name}: {value}"
+    return ""
 
 
 def _user(request: AuthRequest, value: str, _log: DbLog) -> None:

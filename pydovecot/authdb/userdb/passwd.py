@@ -16,6 +16,7 @@ class PasswdUserdb:
     driver = "passwd"
     cache_key = "%u"
     checks_passdb = False
+    can_list = True
 
     def __init__(self, args: str, world: DriverWorld) -> None:
         words = args.split()
@@ -42,5 +43,5 @@ class PasswdUserdb:
             userdb_fields.apply(request, name, request.expand(value), log)
         return UserResult.OK
 
-    def users(self) -> Iterator[str] | None:
+    def users(self) -> Iterator[str]:
         return (entry.pw_name for entry in pwd.getpwall() if self._valid_uids(entry.pw_uid))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pydovecot.authdb import userdb_fields
-from pydovecot.authdb.driver import BadArgs, DriverWorld
+from pydovecot.authdb.driver import BadArgs, DriverWorld, ListFailed
 from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.passwd_file import FileFailed, FileMissing, parse_args
 from pydovecot.authdb.request import AuthRequest
@@ -20,6 +20,7 @@ class PasswdFileUserdb:
     driver = "passwd-file"
     blocking = False
     checks_passdb = False
+    can_list = True
 
     def __init__(self, args: str, world: DriverWorld) -> None:
         self._args = parse_args(args, _refuse)
@@ -57,10 +58,12 @@ class PasswdFileUserdb:
                 userdb_fields.apply(request, field, request.expand(value), log)
         return UserResult.OK
 
-    def users(self) -> Iterator[str] | None:
+    def users(self) -> Iterator[str]:
         if "%" in self._args.path:
-            return None
+            raise ListFailed(
+                "passwd-file(): passwd-file: User iteration isn't currently supported with %variable paths"
+            )
         try:
             return self._files.get(self._args.path, userdb=True).users()
-        except FileFailed:
-            return None
+        except FileFailed as exc:
+            raise ListFailed(f"passwd-file: {exc}") from exc

@@ -15,6 +15,7 @@ class PrefetchUserdb:
     blocking = False
     cache_key = ""
     checks_passdb = False
+    can_list = False
 
     def __init__(self, _args: str, _world: DriverWorld) -> None:
         pass
@@ -23,13 +24,11 @@ class PrefetchUserdb:
         if request.userdb_prefetched:
             log.debug(request, "success")
             return UserResult.OK
-        if not log.last:
-            log.debug(request, "passdb didn't return userdb entries, trying the next userdb")
-        elif request.userdb_lookup:
+        if log.alone:
             log.error(request, "userdb lookup not possible with only userdb prefetch")
-        else:
-            log.error(request, "passdb didn't return userdb entries")
+            return UserResult.INTERNAL
+        log.debug(request, "passdb didn't return userdb entries, trying the next userdb")
         return UserResult.UNKNOWN
 
-    def users(self) -> Iterator[str] | None:
-        return None
+    def users(self) -> Iterator[str]:
+        return iter(())

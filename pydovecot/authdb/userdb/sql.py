@@ -16,6 +16,7 @@ class SqlUserdb:
     driver = "sql"
     blocking = True
     checks_passdb = False
+    can_list = True
 
     def __init__(self, args: str, world: DriverWorld) -> None:
         self._database = world.sql.get(args.strip(), lambda reason: BadArgs(f"userdb {reason}"))
@@ -43,13 +44,8 @@ class SqlUserdb:
                 userdb_fields.apply(request, name, value, log)
         return UserResult.OK
 
-    def users(self) -> Iterator[str] | None:
+    def users(self) -> Iterator[str]:
         query = self._database.settings.iterate_query
-        if not query:
-            return None
-        return self._names(query)
-
-    def _names(self, query: str) -> Iterator[str]:
         try:
             for row in self._database.stream(query):
                 name = _name(dict(row))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pydovecot.authdb import extra, userdb_fields
-from pydovecot.authdb.driver import DriverWorld
+from pydovecot.authdb.driver import BadArgs, DriverWorld
 from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.result import UserResult
@@ -15,9 +15,13 @@ class StaticUserdb:
     driver = "static"
     blocking = False
     cache_key = ""
+    can_list = False
 
     def __init__(self, args: str, _world: DriverWorld) -> None:
         fields = extra.split_words(args)
+        bad = userdb_fields.bad_id(fields)
+        if bad:
+            raise BadArgs(f"static userdb: {bad}")
         self.checks_passdb = ("allow_all_users", "yes") not in fields
         self._fields = [(name, value) for name, value in fields if name != "allow_all_users"]
 
@@ -27,5 +31,5 @@ class StaticUserdb:
             userdb_fields.apply(request, name, request.expand(value), log)
         return UserResult.OK
 
-    def users(self) -> Iterator[str] | None:
-        return None
+    def users(self) -> Iterator[str]:
+        return iter(())

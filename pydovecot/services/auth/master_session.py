@@ -124,7 +124,7 @@ class MasterSession(Session):
             return f"PASS\t{number}\tuser={user}{request.extra.wire()}\n"
         if result is Result.NO_SCHEME:
             return f"FAIL\t{number}\treason=Configured passdbs don't support credentials lookups\n"
-        if result is Result.INTERNAL:
+        if result in (Result.INTERNAL, Result.MISMATCH):
             return f"FAIL\t{number}\n"
         return f"NOTFOUND\t{number}\n"
 
@@ -143,11 +143,9 @@ class MasterSession(Session):
         self._run(number, AuthRequest(), self._list_steps(number))
 
     def _list_steps(self, number: int) -> Lookup:
-        names = yield from self._server.database.userdbs.users()
-        if names is None:
-            return f"DONE\t{number}\tfail\n"
+        names, complete = yield from self._server.database.userdbs.users()
         lines = [f"LIST\t{number}\t{tabescape.escape_text(name)}\n" for name in names]
-        return "".join(lines) + f"DONE\t{number}\t\n"
+        return "".join(lines) + f"DONE\t{number}\t{'' if complete else 'fail'}\n"
 
     def _lookup_args(self, command: str, args: list[str]) -> tuple[int, AuthRequest]:
         if len(args) < 2:
@@ -265,7 +263,9 @@ class MasterSession(Session):
             return f"FAIL\t{number}" + (f"\treason={tabescape.escape_text(reason)}" if reason else "") + "\n"
         if request.master_user is not None and "master_user" not in fields:
             fields.add("master_user", request.master_user)
-        return f"USER\t{number}\t{tabescape.escape_text(request.user or '')}{fields.wire()}{tail}\n"
+        user = tabescape.escape_text(request.user or "")
+        shown = "\t".join(map(tabescape.escape_text, fields.visible()))
+        return f"USER\t{number}\t{user}\t{shown}{tail}\n"
 
     # -- the rest
 

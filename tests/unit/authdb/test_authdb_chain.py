@@ -185,16 +185,15 @@ USER_A, USER_B = {"args": "uid=1 home=/a allow_all_users=yes"}, {"args": "uid=2 
             UserResult.OK,
             "/a",
         ),
-        (userdb(**USER_A, skip="notfound") + userdb(**USER_B), UserResult.OK, "/b"),
+        (userdb(**USER_A, skip="notfound") + userdb(**USER_B), UserResult.OK, "/a"),  # the first is asked
         (userdb(**BROKEN) + userdb(**USER_B), UserResult.OK, "/b"),
         (userdb(**BROKEN), UserResult.INTERNAL, None),
         (userdb(**USER_A, result_success="return-fail") + userdb(**USER_B), UserResult.UNKNOWN, "/a"),
         (userdb(driver="prefetch") + userdb(**USER_B), UserResult.OK, "/b"),
-        (userdb(driver="prefetch"), UserResult.UNKNOWN, None),
+        (userdb(driver="prefetch"), UserResult.INTERNAL, None),
         (userdb(**USER_A, override_fields="home=/o/%u"), UserResult.OK, "/o/alice"),
         (userdb(args="allow_all_users=yes uid=3", default_fields="home=/d"), UserResult.OK, "/d"),
         (userdb(args="allow_all_users=yes tempfail=y"), UserResult.INTERNAL, None),
-        (userdb(args="allow_all_users=yes uid=nosuchuser"), UserResult.INTERNAL, None),
         (userdb(args="home=/a"), UserResult.OK, "/a"),
     ],
 )

@@ -40,7 +40,7 @@ def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     userdb = PythonUserdb(f"{copy}:lookup", WORLD)
     assert userdb.lookup(request, LOG) is UserResult.OK
     assert dict(request.userdb_fields())["home"] == "/srv/mail/alice"
-    assert list(userdb.users() or ()) == ["alice", "bob"]
+    assert list(userdb.users()) == ["alice", "bob"]
     assert PythonPassdb(f"{copy}:lookup", WORLD).lookup(AuthRequest(user="eve"), LOG) is Result.UNKNOWN
 
 
