@@ -136,11 +136,10 @@ class Machine(Container):
             return False
 
     def hold(self, path: str) -> socket.socket:
-        """A connection to a UNIX socket inside, greeted."""
+        """A connection to a UNIX socket inside: a process serves it."""
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(WAIT_SECS)
         client.connect(f"{self.inside}{path}")
-        client.recv(1000)
         return client
 
     def host_pid(self, pid: int) -> int:
