@@ -138,13 +138,14 @@ class Authenticating(ClientState):
         who, state = self.peer, self.host.tls_state
         fields: dict[str, str | None] = {"service": self.service}
         if self.secured:
-            fields["secured"] = "tls" if self.tls else None
+            fields["secured"] = "tls" if self.tls or self.proxied_tls else None
         if self.trusted:  # webmail: one user's wrong password is not to slow down all the others
             fields["no-penalty"] = None
         if state.certificate == "valid":
             fields["valid-client-cert"] = None
-        if state.certificate_name:
-            fields["cert_username"] = state.certificate_name
+        name = state.certificate_name or self._proxied_certificate()
+        if name:
+            fields["cert_username"] = name
         fields |= {
             "session": self.session,
             "lip": who.local_ip,
@@ -252,6 +253,11 @@ class Authenticating(ClientState):
 
     # --- the way to the mail worker ---------------------------------------------------------------------
 
+    def _proxied_certificate(self) -> str:
+        if self.peer.proxied is None or not self.login_settings.auth_ssl_username_from_cert:
+            return ""
+        return self.peer.proxied.certificate_name
+
     def _counted(self, sessions: int) -> None:
         """anvil's answer: how many sessions this user has from here already."""
         if self.closed:
@@ -266,7 +272,13 @@ class Authenticating(ClientState):
             return
         tag, send_capability = self.handover_tag()
         given = Given(
-            self._auth_id, self.secured, self.tls, self.session, tag, send_capability, bytes(self._buffer)
+            self._auth_id,
+            self.secured,
+            self.tls or self.proxied_tls,
+            self.session,
+            tag,
+            send_capability,
+            bytes(self._buffer),
         )
         self.host.hand_over(given, self._handed_over)
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import ClassVar
 
+from pydovecot.base.networks import in_networks
 from pydovecot.event.event import Event
 from pydovecot.login import log_line, peer
 from pydovecot.login.history import History, Now
@@ -30,7 +31,9 @@ class ClientState:
         self.host, self.peer, self.event, self.tls = host, who, event, tls
         self.configure(view)
         self.trusted = self._is_trusted()
-        self.secured = tls or self.trusted or who.is_local
+        # Behind a proxy it is the proxy's word that counts, not that the proxy is on this host.
+        local = who.is_local and who.proxied is None
+        self.secured = tls or self.trusted or local or self.proxied_tls
         self.closed = self.starting_tls = False
         self.bad_commands = 0
         self.user = ""
@@ -99,6 +102,11 @@ class ClientState:
             self._session = text
 
     @property
+    def proxied_tls(self) -> bool:
+        """A proxy carries the client's TLS connection."""
+        return self.peer.proxied is not None and self.peer.proxied.tls
+
+    @property
     def tls_possible(self) -> bool:
         """STARTTLS may be offered."""
         return self.host.tls_available and self.ssl_settings.ssl != "no" and not self.tls
@@ -115,7 +123,7 @@ class ClientState:
         self.user = user
 
     def _is_trusted(self) -> bool:
-        inside, broken = peer.in_networks(self.peer.remote_ip, self.login_settings.login_trusted_networks)
+        inside, broken = in_networks(self.peer.remote_ip, self.login_settings.login_trusted_networks)
         if broken:
             self.event.error(f"login_trusted_networks: Invalid network '{broken}'")
         return inside
@@ -189,7 +197,7 @@ class ClientState:
             "real_lport": str(who.real_local_port),
             "real_rport": str(who.real_remote_port),
             "listener": who.listener,
-            "local_name": state.server_name,
+            "local_name": state.server_name or who.hostname,
         }
         original = self._passdb.get("original_user", self.user)
         table |= log_line.user_variables("", self.user)

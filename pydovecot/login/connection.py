@@ -159,6 +159,7 @@ class Connection:
             passed = theirs
         inode = os.fstat(passed.fileno()).st_ino
         name = self._stream.server_name if self._stream is not None else ""
+        name = name or self.client.peer.hostname
         request = make_request(process.next_tag(), process.auth, self.client.peer, given, inode, name)
 
         def answered(reply: HandoverReply | None) -> None:

@@ -3,8 +3,9 @@
 import base64
 import ipaddress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
+
+from pydovecot.runtime.context import Proxied
 
 MAX_SESSION_ID: Final = 64  # Dovecot: LOGIN_MAX_SESSION_ID_LEN
 
@@ -18,12 +19,18 @@ class Peer:
     remote_ip: str
     remote_port: int
     listener: str = ""
+    proxied: Proxied | None = None  # by the PROXY protocol
     real_local_ip: str = ""
     real_local_port: int = 0
     real_remote_ip: str = ""
     real_remote_port: int = 0
 
     def __post_init__(self) -> None:
+        proxied = self.proxied
+        if proxied is not None:
+            self.real_local_ip, self.real_local_port = proxied.real_local_ip, proxied.real_local_port
+            self.real_remote_ip, self.real_remote_port = proxied.real_remote_ip, proxied.real_remote_port
+            return
         self.real_local_ip, self.real_local_port = self.local_ip, self.local_port
         self.real_remote_ip, self.real_remote_port = self.remote_ip, self.remote_port
 
@@ -31,6 +38,11 @@ class Peer:
     def is_local(self) -> bool:
         """The client is on this host: both ends have the same address."""
         return bool(self.real_remote_ip) and self.real_remote_ip == self.real_local_ip
+
+    @property
+    def hostname(self) -> str:
+        """The server name that the client gave to a proxy."""
+        return self.proxied.hostname if self.proxied is not None else ""
 
     @property
     def is_forwarded(self) -> bool:
@@ -53,46 +65,3 @@ def session_id(now: float, peer: Peer) -> str:
     raw = stamp.to_bytes(6, "little") + peer.remote_port.to_bytes(2, "little") + address
     # base64 pads nothing for IPv4 (12 bytes) and IPv6 (24 bytes).
     return base64.b64encode(raw).decode()
-
-
-@lru_cache(maxsize=64)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
-def in_networks(address: str, networks: tuple[str, ...]) -> tuple[bool, str]:
-    """Whether `address` is in one of `networks` ("10.0.0.0/8", "::1"), and the first that is not readable."""
-    if not networks:
-        return False, ""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False, ""
-    for word in networks:
-        for text in word.split(","):
-            if not text:
-                continue
-            network = _network(text)
-            if network is None:
-                return False, text
-            if ip in network:
-                return True, ""
-    return False, ""
-
-
-def valid_ip(text: str) -> str | None:
-    """`text` as an address in its usual form, or None."""
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
-
-
-def valid_port(text: str) -> int | None:
-    """`text` as a port number, or None."""
-    if text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535:
-        return int(text)
-    return None

@@ -89,6 +89,7 @@ class LoginProcess:
             accepted.remote_ip,
             accepted.remote_port,
             accepted.listener,
+            accepted.proxied,
         )
         connection = Connection(self, accepted)
         view = self.view_for(who)

@@ -11,12 +11,29 @@ from pydovecot.runtime.child import Listener
 from pydovecot.settings.view import SettingsView
 
 
+@dataclass(frozen=True, slots=True)
+class Proxied:
+    """What a trusted proxy said of its client beyond the addresses, and the ends of the proxy's connection.
+
+    `tls`: the client's connection to the proxy is TLS; `certificate_name`: of the client's certificate there.
+    """
+
+    tls: bool
+    hostname: str
+    certificate_name: str
+    real_local_ip: str
+    real_local_port: int
+    real_remote_ip: str
+    real_remote_port: int
+
+
 @dataclass(slots=True)
 class Accepted:
     """A client that was just accepted.
 
     `listener` is the listener's name as in dovecot.conf: "imaps", "login/imap", "auth-client". Addresses are
-    empty and ports 0 on UNIX sockets; `ssl` is the listener's own flag.
+    empty and ports 0 on UNIX sockets; `ssl` is the listener's own flag. `haproxy`: so is this; the role sees
+    the client when its proxy has told who it is (`proxied`), and the addresses are the client's then.
     """
 
     sock: socket.socket
@@ -27,6 +44,7 @@ class Accepted:
     remote_ip: str = ""
     remote_port: int = 0
     haproxy: bool = False
+    proxied: Proxied | None = None
 
 
 class Context(Protocol):

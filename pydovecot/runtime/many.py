@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from pydovecot.runtime import child
+from pydovecot.runtime import child, haproxy
 from pydovecot.runtime.context import Accepted
 from pydovecot.runtime.process import ACCEPT_PAUSE_SECS, Process
 
@@ -19,6 +19,7 @@ class ManyClients(Process):
 
     loop: asyncio.AbstractEventLoop
     _clients: set[int]
+    _introductions: dict[int, haproxy.Introduction]
     _listening: bool
     _late: asyncio.TimerHandle | None
     _ended: "asyncio.Future[None]"
@@ -27,6 +28,7 @@ class ManyClients(Process):
     def begin(self, number: int) -> None:
         """As every process, with nobody connected."""
         self._clients, self._listening, self._late, self._caught = set(), False, None, []
+        self._introductions = {}
         super().begin(number)
 
     def run(self) -> int:
@@ -98,6 +100,29 @@ class ManyClients(Process):
         if self.available <= 0 and not self._all_full():
             self._listen(False)
         self._tell()
+        if accepted.haproxy:
+            self._introduce(accepted)
+        else:
+            self._begin(accepted)
+
+    def _introduce(self, accepted: Accepted) -> None:
+        """The proxy speaks first."""
+
+        def told(read: bool) -> None:
+            self._introductions.pop(id(accepted), None)
+            if read:
+                self._begin(accepted)
+            else:
+                accepted.sock.close()
+                self.done(accepted)
+
+        if not haproxy.is_trusted(self, accepted):
+            self.loop.call_soon(told, False)
+            return
+        waiting = haproxy.Introduction(self, self.loop, accepted, told)
+        self._introductions[id(accepted)] = waiting
+
+    def _begin(self, accepted: Accepted) -> None:
         try:
             self.spec.on_connection(self, accepted)
         except Exception as exc:  # noqa: BLE001 - the edge of one client: the others go on
@@ -187,6 +212,8 @@ class ManyClients(Process):
         self.closing = True
         self._listen(False)
         self.stop_listening()
+        for waiting in list(self._introductions.values()):
+            waiting.abort()
         try:
             self.spec.on_stop(self)
         except Exception as exc:  # noqa: BLE001 - stopping must go on

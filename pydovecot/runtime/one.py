@@ -1,5 +1,6 @@
 """ONE_CLIENT services: accept, serve to the end, accept again; a blocking read delays only its own user."""
 
+from pydovecot.runtime import haproxy
 from pydovecot.runtime.context import Accepted
 from pydovecot.runtime.process import Process
 
@@ -40,6 +41,8 @@ class OneClient(Process):
             self.stop_listening()
         accepted.sock.setblocking(True)
         try:
+            if accepted.haproxy and not haproxy.introduced(self, accepted):
+                return
             self.spec.on_connection(self, accepted)
         except Exception as exc:  # noqa: BLE001 - the edge of one client: log it and take the next
             self.crashed("client failed", exc)
@@ -49,5 +52,3 @@ class OneClient(Process):
         if not self.last:
             self.set_log_prefix("")
             self.set_title("")
-
-

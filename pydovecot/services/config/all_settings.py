@@ -13,6 +13,7 @@ from pydovecot.admin import settings as admin
 from pydovecot.authdb import settings as authdb
 from pydovecot.delivery import settings as delivery
 from pydovecot.login import settings as login
+from pydovecot.runtime import settings as runtime
 from pydovecot.services.config import settings as config
 from pydovecot.services.imap import settings as imap
 from pydovecot.services.lmtp import settings as lmtp
@@ -24,7 +25,7 @@ from pydovecot.storage.drivers.maildir import settings as maildir
 from pydovecot.storage.drivers.mbox import settings as mbox
 
 OWNERS: Final[tuple[ModuleType, ...]] = (
-    admin, authdb, config, delivery, imap, lmtp, login, maildir, mbox, pop3, storage,
+    admin, authdb, config, delivery, imap, lmtp, login, maildir, mbox, pop3, runtime, storage,
 )  # fmt: skip
 
 # Plugins that mail_plugins may name.

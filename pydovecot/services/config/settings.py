@@ -77,6 +77,7 @@ class InetListenerSettings(Settings):
     address = string("", doc="Addresses; empty: listen.")
     port = uint(0, doc="Port; 0 switches the listener off.")
     ssl = boolean(False, doc="TLS from the first byte.")
+    haproxy = boolean(False, doc="The PROXY protocol comes before the client's first byte.")
     reuse_port = boolean(False, doc="SO_REUSEPORT: each process has a queue of its own.")
 
 

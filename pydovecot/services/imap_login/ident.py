@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pydovecot.login import peer
+from pydovecot.base.networks import valid_ip, valid_port
 from pydovecot.services.imap_login.parser import Kind
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def forward(client: "LoginClient", fields: Pairs) -> None:
             continue
         match name.lower():
             case "x-originating-ip":
-                client.peer.remote_ip = peer.valid_ip(value) or client.peer.remote_ip
+                client.peer.remote_ip = valid_ip(value) or client.peer.remote_ip
             case "x-originating-port":
-                client.peer.remote_port = peer.valid_port(value) or client.peer.remote_port
+                client.peer.remote_port = valid_port(value) or client.peer.remote_port
             case "x-connected-ip":
-                client.peer.local_ip = peer.valid_ip(value) or client.peer.local_ip
+                client.peer.local_ip = valid_ip(value) or client.peer.local_ip
             case "x-connected-port":
-                client.peer.local_port = peer.valid_port(value) or client.peer.local_port
+                client.peer.local_port = valid_port(value) or client.peer.local_port
             case "x-session-id" | "x-session-ext-id":
                 client.session = value
             case _:

@@ -11,8 +11,8 @@ from typing import Final
 
 from OpenSSL import SSL
 
+from pydovecot.base.networks import in_networks
 from pydovecot.ipc.auth_master import AuthMaster
-from pydovecot.login import peer
 from pydovecot.login.settings import LoginSettings, SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.net.tls import Need, TlsClosed, TlsStream
@@ -75,7 +75,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
 def _client(context: Context, accepted: Accepted, settings: LoginSettings) -> Client:
     trusted = False
     if accepted.remote_ip:
-        trusted, broken = peer.in_networks(accepted.remote_ip, settings.login_trusted_networks)
+        trusted, broken = in_networks(accepted.remote_ip, settings.login_trusted_networks)
         if broken:
             context.event.error(f"login_trusted_networks: Invalid network '{broken}'")
     return Client(
@@ -171,9 +171,7 @@ class _Stream:
                 sent = Need.WRITE
             if isinstance(sent, int):
                 rest = rest[sent:]
-            elif not self._wait(sent, deadline) and (
-                self._context.stopping or time.monotonic() >= deadline
-            ):
+            elif not self._wait(sent, deadline) and (self._context.stopping or time.monotonic() >= deadline):
                 raise TimeoutError
 
     def _last_word(self, line: bytes) -> None:

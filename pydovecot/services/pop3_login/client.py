@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from pydovecot.login import peer
+from pydovecot.base.networks import valid_ip, valid_port
 from pydovecot.login.client import LoginClient
 from pydovecot.login.limits import MAX_AUTH_LINE_BYTES, MAX_TOKEN_BYTES
 from pydovecot.login.result import Bye, Result
@@ -210,11 +210,11 @@ class Pop3LoginClient(LoginClient):
             key, _, value = word.partition("=")
             match key.upper():
                 case "ADDR":
-                    address = peer.valid_ip(value)
+                    address = valid_ip(value)
                     valid = valid and address is not None
                     self.peer.remote_ip = address or self.peer.remote_ip
                 case "PORT":
-                    port = peer.valid_port(value)
+                    port = valid_port(value)
                     valid = valid and port is not None
                     self.peer.remote_port = port or self.peer.remote_port
                 case "SESSION":
