@@ -6,8 +6,13 @@ LMTP delivers with its processes killed at any moment, IMAP reads, and the spool
 import grp
 import imaplib
 import os
+import pwd
 import re
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +20,7 @@ import pytest
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
 from tests.support.killing import deliver_under_kills
+from tests.support.ordinary import ORDINARY_USER, python_for_everyone
 
 pytestmark = [
     pytest.mark.process,
@@ -63,6 +69,66 @@ def contents(imap: imaplib.IMAP4) -> list[bytes]:
 
 def spool_of(server: Server, user: str) -> Path:
     return server.place.root / "spool" / user
+
+
+@contextmanager
+def own_spool() -> Iterator[Path]:
+    """A spool directory like /var/mail, and beside it a place for mail of ORDINARY_USER."""
+    root = Path(tempfile.mkdtemp(prefix="pdspool"))
+    root.chmod(0o755)
+    entry = pwd.getpwnam(ORDINARY_USER)
+    for name, uid, gid, mode in (
+        ("spool", 0, grp.getgrnam("mail").gr_gid, 0o2775), ("mail", entry.pw_uid, entry.pw_gid, 0o700),
+    ):  # fmt: skip
+        (root / name).mkdir()
+        os.chown(root / name, uid, gid)
+        (root / name).chmod(mode)
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["exists", "new"])
+def test_a_user_delivers_to_itself(exists: bool) -> None:
+    """An MTA starts dovecot-lda as the recipient, who may make no lock there: the server does it for him."""
+    entry = pwd.getpwnam(ORDINARY_USER)
+    python, more = python_for_everyone()
+
+    def deliver(conf: Path) -> subprocess.CompletedProcess[bytes]:
+        command = [*python, "-m", "pydovecot.cli.lda", "-c", str(conf), "-f", "joe@example", "-e"]
+        return subprocess.run(
+            command, input=text_of(1), capture_output=True, timeout=60, check=False, cwd="/",
+            user=entry.pw_uid, group=entry.pw_gid, extra_groups=[],
+            env={**os.environ, **more, "USER": entry.pw_name, "HOME": entry.pw_dir},
+        )  # fmt: skip
+
+    with own_spool() as root:
+        location = f"mail_location = mbox:{root}/mail:INBOX={root}/spool/%u\nmail_privileged_group = mail\n"
+        box = root / "spool" / entry.pw_name
+        if exists:
+            box.touch()
+            os.chown(box, entry.pw_uid, entry.pw_gid)
+            box.chmod(0o660)
+        server = Server("ours", location)
+        try:
+            server.place.log.touch()
+            server.place.log.chmod(0o666)
+            # Without the server: the reason is in the log, and the MTA tries again.
+            alone = server.place.root / "alone.conf"
+            other = f"base_dir = {root}/nobody\nmail_uid =\nmail_gid =\n"
+            alone.write_text(server.running.conf.read_text() + other)
+            done = deliver(alone)
+            assert done.returncode == 75, done
+            server.wait_log("missing .w perm.*we're not in group .*mail_privileged_group has no effect")
+            assert not box.exists() or box.stat().st_size == 0
+            done = deliver(server.running.conf)
+            assert done.returncode == 0, (done, server.place.log_text())
+            data = box.read_bytes()
+            assert data.startswith(b"From joe@example  ") and b"\nSubject: 1\n" in data
+            assert box.stat().st_uid == entry.pw_uid and not box.with_name(box.name + ".lock").exists()
+        finally:
+            server.running.close()
 
 
 def test_mail_comes_in_and_is_read(server: Server) -> None:

@@ -14,7 +14,7 @@ _MONTH: Final = rb"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)"
 _ZONE: Final = rb"(?: (?P<zone>[+-]\d{4}))?"
 _SENDER: Final = rb'(?P<sender>(?:"(?:[^"\\\r\n]|\\[^\r\n])*+")?+[^ \r\n]*+)'
 _USUAL: Final = (
-    rb"[^\r\n]{4}(?P<month>" + _MONTH + rb")  ?(?P<day>\d\d?) "
+    rb"[^\r\n]{4}(?P<month>" + _MONTH + rb"|\?\?\?)  ?(?P<day>\d\d?) "
     rb"(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?"
     rb" (?:(?!\d{4})[^ \r\n]*+ )?(?P<year>\d{4})" + _ZONE
 )  # fmt: skip
@@ -24,7 +24,9 @@ _OTHER: Final = (
 )  # fmt: skip
 _LINE: Final = rb"From " + _SENDER + rb" ++(?:" + _USUAL + rb"|" + _OTHER + rb")"
 LINE: Final = re.compile(_LINE)
-NEXT: Final = re.compile(rb"\n" + _LINE)
+# A line that is still being written is none.
+FIRST: Final = re.compile(_LINE + rb"[^\n]*\n")
+NEXT: Final = re.compile(rb"\n" + _LINE + rb"[^\n]*\n")
 WHOLE: Final = re.compile(rb"^" + _LINE + rb"[^\n]*\n?", re.MULTILINE)
 _CONTROLS: Final = re.compile(rb"[\x00-\x1f\x7f]")
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -38,7 +40,8 @@ def received(line: bytes) -> int:
         return 0
     mark = "" if match["day"] else "2"
     year, day = int(match["year" + mark]), int(match["day" + mark])
-    month = _MONTHS.index(match["month" + mark].lower().decode()) + 1
+    name = match["month" + mark].lower().decode()
+    month = _MONTHS.index(name) + 1 if name in _MONTHS else 1
     clock = [int(match[name + mark] or 0) for name in ("hour", "minute", "second")]
     zone = match["zone" + mark]
     parts = (year, month, max(day, 1), clock[0], clock[1], clock[2], 0, 0, -1)

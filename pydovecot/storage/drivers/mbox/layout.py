@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Iterator
 from typing import Final
 
+from pydovecot.base import eacces
 from pydovecot.base.mutf7 import decode_lenient, encode_lenient
 from pydovecot.base.privileges import with_group
 from pydovecot.base.rawname import raw, shown
 from pydovecot.model.errors import Code, InternalError, UserError
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts
 from pydovecot.storage.drivers.mbox import journal
+from pydovecot.storage.drivers.mbox.locks import NOT_PRIVILEGED
 from pydovecot.storage.list import names
 from pydovecot.storage.location import Location
 
@@ -117,11 +119,16 @@ class MboxLayout:
             self._make_file(path)
         except PermissionError as exc:
             spool = self.inbox and parts == INBOX and not path.startswith(self.root + "/")
-            if not spool or self._privileged_gid < 0:
+            if not spool:
                 raise _failure(exc) from exc
+            why = f"open({path}) failed: {exc.strerror} {eacces.explain(path)}"
+            if self._privileged_gid < 0:
+                raise InternalError(why) from exc
             try:
                 with with_group(self._privileged_gid):
                     self._make_file(path)
+            except PermissionError as again:
+                raise InternalError(why + NOT_PRIVILEGED if again.errno == errno.EPERM else why) from again
             except OSError as again:
                 raise _failure(again) from again
         except OSError as exc:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from pydovecot.base import eacces
 from pydovecot.base.dotlock import Dotlock, LockTimeout
 from pydovecot.base.privileges import with_group
 from pydovecot.model.errors import InternalError
@@ -20,6 +21,10 @@ KINDS: Final = ("dotlock", "dotlock_try", "fcntl", "flock", "lockf")
 FIRST_WAIT_SECS: Final = 0.001
 LONGEST_WAIT_SECS: Final = 0.05
 F_OFD_SETLK: Final[int] = getattr(fcntl, "F_OFD_SETLK", 37)  # glibc 2.17 (RHEL 7) has no name for it
+# An ordinary user's process, such as dovecot-lda without a server, cannot become a member of a group.
+NOT_PRIVILEGED: Final = (
+    " (mail_privileged_group has no effect: setegid(privileged) failed: Operation not permitted)"
+)
 TIMEOUT_SHOWN: Final = "Timeout while waiting for lock"
 
 
@@ -157,18 +162,22 @@ def _dotlock(stack: ExitStack, path: str, rules: LockRules, deadline: float, *, 
         raise InternalError(str(exc), shown=TIMEOUT_SHOWN) from exc
     except OSError as exc:
         denied = exc
+    useless = ""
     if denied.errno in (errno.EACCES, errno.EPERM) and rules.privileged_gid >= 0 and os.access(path, os.R_OK):
         try:
-            with with_group(rules.privileged_gid):
+            with ExitStack() as group:
+                useless = NOT_PRIVILEGED
+                group.enter_context(with_group(rules.privileged_gid))
+                useless = ""
                 lock.acquire()
             stack.callback(_release_with_group, lock, rules.privileged_gid)
             return
         except LockTimeout as exc:
             raise InternalError(str(exc), shown=TIMEOUT_SHOWN) from exc
         except OSError as exc:
-            denied = exc
+            denied = denied if useless else exc
     if required:
-        raise InternalError(_why_denied(path, denied))
+        raise InternalError(_why_denied(path, denied, useless))
 
 
 def _release_with_group(lock: Dotlock, gid: int) -> None:
@@ -176,8 +185,8 @@ def _release_with_group(lock: Dotlock, gid: int) -> None:
         lock.release()
 
 
-def _why_denied(path: str, exc: OSError) -> str:
-    """Dovecot's words, with the setting that helps."""
+def _why_denied(path: str, exc: OSError, useless: str) -> str:
+    """Dovecot's words, with the setting that helps, or why it does not."""
     text = f"file_dotlock_create({path}) failed: {exc.strerror}"
     directory = os.path.dirname(path) or "."
     if exc.errno not in (errno.EACCES, errno.EPERM):
@@ -187,7 +196,9 @@ def _why_denied(path: str, exc: OSError) -> str:
         group = grp.getgrgid(found.st_gid).gr_name
     except (OSError, KeyError):
         return text
-    text += f" (euid={os.geteuid()} egid={os.getegid()} missing +w perm: {directory})"
+    text += f" {eacces.explain(path)}{useless}"
+    if useless:
+        return text
     if found.st_mode & 0o022 == 0o020:
         return f"{text} (set mail_privileged_group={group})"
     return f"{text} (nonstandard permissions in {directory})"

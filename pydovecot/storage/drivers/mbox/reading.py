@@ -15,7 +15,7 @@ from pydovecot.base.rawname import shown
 from pydovecot.index.database import MEMORY
 from pydovecot.index.mailbox import UID_MASK, Header, NewMail
 from pydovecot.index.schema import KEYWORD_SHIFT, MAX_KEYWORDS
-from pydovecot.model.errors import DiskFullError, InternalError
+from pydovecot.model.errors import Code, DiskFullError, UserError
 from pydovecot.storage.drivers.mbox import rewriting, writing
 from pydovecot.storage.drivers.mbox.fields import Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
@@ -45,9 +45,7 @@ def _whole(place: MboxPlace, file: MboxFile) -> Part:
     try:
         mails = list(scan(data, len(data)))
     except NotMboxError:
-        raise InternalError(
-            f"mbox file {place.path} doesn't begin with 'From ' line", shown="Mailbox is no mbox file"
-        ) from None
+        raise UserError(Code.CANNOT, "Mailbox isn't a valid mbox file") from None
     rows = place.database.rows(
         "SELECT id & ?, state, name, guid FROM msg WHERE id BETWEEN ? AND ?", (UID_MASK, *place.index.span)
     )
@@ -174,7 +172,7 @@ class Pass:
         last = 0
         for mail in real:
             # One that was expunged and is back (a program had it in memory) is a new message; as Dovecot.
-            back = mail.uid < self._header.uidnext and mail.uid not in known
+            back = mail.uid not in known and (mail.early or mail.uid < self._header.uidnext)
             if back or not last < mail.uid < limit:
                 mail.uid = 0
             else:

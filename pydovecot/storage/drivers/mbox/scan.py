@@ -11,7 +11,7 @@ from mmap import mmap
 from typing import Final
 
 from pydovecot.model.flags import Flag
-from pydovecot.storage.drivers.mbox.fromline import LINE, NEXT
+from pydovecot.storage.drivers.mbox.fromline import FIRST, NEXT
 
 Buffer = bytes | mmap
 
@@ -67,6 +67,7 @@ class Mail:
     length: int = -1
     base: Base | None = None
     pseudo: bool = False  # c-client's message that holds only X-IMAP
+    early: bool = False  # X-UID is before X-IMAPbase, or there is none: only an index can confirm it
     broken: bool = False  # some field is doubled or unreadable
     dirty: bool = False  # the index knows what its fields must say, the file does not yet
 
@@ -106,11 +107,9 @@ def first_mail(data: Buffer, size: int) -> Mail | None:
 
 
 def _scan_one(data: Buffer, size: int, start: int, first: bool) -> Mail | None:
-    if LINE.match(data, start, size) is None:
+    if FIRST.match(data, start, size) is None:
         return None
     head = data.find(b"\n", start, size) + 1
-    if head == 0:
-        head = size
     found = _HEAD_END.search(data, head - 1, size)
     body = found.end() if found else size
     mail = Mail(start, head, body, size, size)
@@ -191,6 +190,7 @@ def _take_fields(data: Buffer, mail: Mail, first: bool) -> None:
             if number is None:
                 mail.broken = True
             elif name == b"x-uid":
+                mail.early = first and mail.base is None
                 mail.uid = int(number[1]) if int(number[1]) < MAX_UID else 0
             else:
                 mail.length = int(number[1])

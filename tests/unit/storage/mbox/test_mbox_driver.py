@@ -146,10 +146,10 @@ def test_a_change_that_keeps_size_and_time_is_seen(box: Box) -> None:
 
 def test_a_file_that_is_no_mbox_is_left_alone(box: Box) -> None:
     box.spool.write_bytes(b"\x00binary\n")
-    with pytest.raises(InternalError, match="doesn't begin with 'From ' line"):
+    with pytest.raises(UserError, match="isn't a valid mbox file"):
         box.open()
     save = box.store()
-    with pytest.raises(InternalError):
+    with pytest.raises(UserError):
         save.save("INBOX")
     assert box.spool.read_bytes() == b"\x00binary\n"
 
