@@ -20,21 +20,24 @@ _USER_USAGE: Final = (
 )
 
 
-def _auth(name: str, function: str, usage: str, *params: Param) -> Command:
-    return Command(f"auth {name}", _HERE + "auth", usage, params, function)
+def _auth(name: str, function: str, usage: str, *params: Param, cli_only: bool = True) -> Command:
+    return Command(f"auth {name}", _HERE + "auth", usage, params, function, cli_only=cli_only)
 
 
 HOST: Final[tuple[Command, ...]] = (
-    _auth("cache flush", "cache_flush", "[-a <master socket path>] [<user> [...]]", _SOCKET, words("user")),
+    _auth(
+        "cache flush", "cache_flush", "[-a <master socket path>] [<user> [...]]", _SOCKET, words("user"),
+        cli_only=False,
+    ),
     _auth(
         "login", "login", _LOGIN_USAGE,
         text("a", "auth-login-socket-path"), text("m", "auth-master-socket-path"), _INFO, *_LOGIN,
     ),
     _auth("lookup", "lookup", _LOOKUP_USAGE, _SOCKET, _INFO, text("f", "field"), words("user")),
     _auth("test", "test", _TEST_USAGE, _SOCKET, _INFO, *_LOGIN),
-    Command("config", _HERE + "config", "[doveconf parameters]", raw=True),
-    Command("exec", _HERE + "execute", "<binary> [binary parameters]", raw=True),
-    Command("help", _HERE + "manual", "[<cmd>]", (word("cmd"),)),
+    Command("config", _HERE + "config", "[doveconf parameters]", raw=True, cli_only=True),
+    Command("exec", _HERE + "execute", "<binary> [binary parameters]", raw=True, cli_only=True),
+    Command("help", _HERE + "manual", "[<cmd>]", (word("cmd"),), cli_only=True),
     Command(
         "instance list", _HERE + "instance", "[-c] [<name>]",
         (flag("c", "show-config"), word("name")), "list_all",
@@ -48,13 +51,14 @@ HOST: Final[tuple[Command, ...]] = (
     Command("log find", _HERE + "logs", "[<dir>]", (word("log-dir"),), "find"),
     Command("log reopen", _HERE + "logs", "", (), "reopen"),
     Command("log test", _HERE + "logs", "", (), "test"),
-    Command("mailbox mutf7", _HERE + "mutf7", "[-7|-8] <name> [...]", raw=True),
+    Command("mailbox mutf7", _HERE + "mutf7", "[-7|-8] <name> [...]", raw=True, cli_only=True),
     Command(
         "penalty", _HERE + "penalty", "[-a <anvil socket path>] [<ip/bits>]", (_SOCKET, word("netmask"))
     ),
     Command("process status", _HERE + "master", "[<service> [...]]", (words("service"),), "process_status"),
     Command(
-        "pw", _HERE + "pw", "[-l] [-p plaintext] [-r rounds] [-s scheme] [-t hash] [-u user] [-V]", raw=True
+        "pw", _HERE + "pw", "[-l] [-p plaintext] [-r rounds] [-s scheme] [-t hash] [-u user] [-V]",
+        raw=True, cli_only=True,
     ),
     Command("reload", _HERE + "master", "", (), "reload"),
     Command("service status", _HERE + "master", "[<service> [...]]", (words("service"),), "service_status"),

@@ -22,6 +22,7 @@ class Command(NamedTuple):
     raw: bool = False
     plugin: str = ""
     hidden: bool = False  # not in the list of commands
+    cli_only: bool = False  # the doveadm server has it not: it replaces the process, or asks at the terminal
 
     def run(self, context: Context, arguments: Arguments) -> int:
         """The exit status. Raises AdminError, Usage."""

@@ -9,6 +9,7 @@ from pydovecot.services.anvil.main import SPEC as ANVIL
 from pydovecot.services.auth.main import SPEC as AUTH
 from pydovecot.services.auth_worker.main import SPEC as AUTH_WORKER
 from pydovecot.services.config.main import SPEC as CONFIG
+from pydovecot.services.doveadm_server.main import SPEC as DOVEADM_SERVER
 from pydovecot.services.imap.main import SPEC as IMAP
 from pydovecot.services.imap_login.main import SPEC as IMAP_LOGIN
 from pydovecot.services.lda.main import SPEC as LDA
@@ -24,6 +25,7 @@ ROLES: Final[dict[str, ServiceSpec]] = {
     "auth": AUTH,
     "auth-worker": AUTH_WORKER,  # `executable = auth -w`
     "config": CONFIG,
+    "doveadm-server": DOVEADM_SERVER,
     "imap": IMAP,
     "imap-login": IMAP_LOGIN,
     "lda": LDA,

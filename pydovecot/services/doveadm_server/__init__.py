@@ -1,0 +1,1 @@
+"""The doveadm service."""
