@@ -7,6 +7,11 @@
 . "$(dirname "$0")/common.sh"
 
 kind=${1:?host, el7 or el8}
+# Two builds at once: one fills the cache. What nobody has used for a month goes.
+mkdir -p "$CACHE"
+exec 9>"$CACHE/lock"
+flock 9
+find "$CACHE" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} +
 case $kind in
 host) python_dir=$("$RPM_DIR/python-host.sh") release=1.host options=(--with el8 --define 'payload w1.gzdio') ;;
 el7) python_dir=$("$RPM_DIR/python-el7.sh") release=1.el7 options=() ;;
@@ -34,6 +39,8 @@ if [ ! -e "$tree/complete" ]; then
         -s "$tree" -p "$HOME_DIR" "$tree/python/lib/python$python_version"
     touch "$tree/complete"
 fi
+touch "$python_dir" "$tree"
+exec 9>&-
 
 top=$(mktemp -d "${TMPDIR:-/tmp}/pydovecot-rpm.XXXXXX")
 trap 'rm -rf "$top"' EXIT

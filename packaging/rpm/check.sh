@@ -7,16 +7,18 @@
 package=$1 sysroot=$2
 root=$(mktemp -d "${TMPDIR:-/tmp}/pydovecot-glibc217.XXXXXX")
 trap 'rm -rf "$root"' EXIT
+chmod 0755 "$root"
 rpm2archive <"$package" - | tar xz -C "$root"
-"$PYTHON" "$RPM_DIR/elfgate.py" "$root" >"${package%.rpm}.symbols" || {
-    grep FAULT "${package%.rpm}.symbols" >&2
+symbols=${package%.rpm}.symbols
+"$PYTHON" "$RPM_DIR/elfgate.py" "$root" >"$symbols" || {
+    grep FAULT "$symbols" >&2
     fail "RHEL 7 lacks what this package needs"
 }
-"$PYTHON" "$RPM_DIR/elfgate.py" "$root" | grep -v '^symbol'
-grep -o '@.*:' "${package%.rpm}.symbols" | tr -d '@:' | sort -uV | tail -n 3 | tr '\n' ' '
-echo "are the newest versions; all symbols: ${package%.rpm}.symbols"
+grep -v '^symbol' "$symbols"
+say "$(grep -c '^symbol' "$symbols") symbols, none newer than $(grep -o 'GLIBC_[0-9.]*' "$symbols" | sort -uV | tail -n 1): $symbols"
 
-mkdir -p "$root"/{lib64,dev,proc,tmp,home,var/log,run/dovecot/{login,empty}}
+mkdir -p "$root"/{lib64,dev,proc,tmp,home,var/log,run/dovecot/empty}
+install -d -m 0750 -g 996 "$root/run/dovecot/login"
 cp -a "$sysroot"/. "$root/lib64/"
 chmod 1777 "$root/tmp"
 mknod -m 666 "$root/dev/null" c 1 3

@@ -109,4 +109,4 @@ def test_where_files_cannot_be_made_without_a_name(
 
 
 def test_the_flag_is_the_kernels() -> None:
-    assert os.O_TMPFILE == O_TMPFILE == 0o20000000 | os.O_DIRECTORY
+    assert getattr(os, "O_TMPFILE", O_TMPFILE) == O_TMPFILE == 0o20000000 | os.O_DIRECTORY

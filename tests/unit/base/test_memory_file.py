@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,14 +20,20 @@ def no_room(name: str, flags: int = 0) -> NoReturn:
     raise OSError(errno.EMFILE, "Too many open files")
 
 
+def stand_in(monkeypatch: pytest.MonkeyPatch, function: Callable[[str, int], NoReturn]) -> None:
+    """In place of the system's, or where it has none."""
+    monkeypatch.setattr(os, "memfd_create", function, raising=False)
+    monkeypatch.setattr(os, "MFD_CLOEXEC", 1, raising=False)
+
+
 @pytest.fixture(params=["here", "no function", "no call", "no /dev/shm"])
 def surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a system may lack."""
     if request.param == "no function":
-        monkeypatch.delattr(os, "memfd_create")
-        monkeypatch.delattr(os, "MFD_CLOEXEC")
+        monkeypatch.delattr(os, "memfd_create", raising=False)
+        monkeypatch.delattr(os, "MFD_CLOEXEC", raising=False)
     elif request.param in ("no call", "no /dev/shm"):
-        monkeypatch.setattr(os, "memfd_create", no_call)
+        stand_in(monkeypatch, no_call)
     if request.param == "no /dev/shm":
         make = tempfile.mkstemp
 
@@ -55,6 +62,6 @@ def test_it_is_a_file_of_this_process_alone(tmp_path: Path) -> None:
 
 
 def test_other_failures_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "memfd_create", no_room)
+    stand_in(monkeypatch, no_room)
     with pytest.raises(OSError, match="Too many open files"):
         memory_file("some")
