@@ -1,7 +1,7 @@
 """The server's own command, also installed as `dovecot`: start, reload, stop.
 
 `pydovecot -F` stays in the foreground; without it the master becomes a daemon. `-n` and `-a` are those of
-doveconf. `pydovecot demo` is a whole server to try out.
+doveconf. `pydovecot demo` is a whole server to try out, `pydovecot install-service` makes a unit for systemd.
 """
 
 import getopt
@@ -25,7 +25,7 @@ FATAL: Final = 89
 STOP_SECS: Final = 30.0
 USAGE: Final = """\
 Usage: pydovecot [-F] [-c <config file>] [-i <instance>] [-p] [-n] [-a] [--help] [--version]
-       [--build-options] [--hostdomain] [reload] [stop] [demo]
+       [--build-options] [--hostdomain] [reload] [stop] [demo] [install-service]
 """
 _LONG: Final = ["help", "version", "build-options", "hostdomain"]
 
@@ -53,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pydovecot.cli import demo
 
         return demo.main(words[1:])
+    if words[:1] == ["install-service"]:
+        from pydovecot.cli import install_service
+
+        return install_service.main(words[1:])
     try:
         arguments = _parse(words)
     except UsageError as exc:
