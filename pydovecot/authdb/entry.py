@@ -130,9 +130,9 @@ def make_passdbs(
         name = settings.name or settings.section_name or driver.driver
         last = number == len(sections) - 1
         log = DbLog(event, name, _rules(rules, settings.auth_verbose), last, "passdb")
-        mechanisms = frozenset(settings.mechanisms.upper().replace(",", " ").split()) or None
-        if mechanisms == {"NONE"}:
-            mechanisms = frozenset()  # beside others it means lookups without a login, alone nothing at all
+        words = frozenset(settings.mechanisms.upper().replace(",", " ").split())
+        # Beside others NONE means lookups without a login, alone nothing at all.
+        mechanisms = words - {"NONE"} if len(words) == 1 else words or None
         success = Rule(settings.result_success)
         if settings.passes and success is Rule.RETURN_OK:
             success = Rule.CONTINUE  # the old way to say: the user must exist as well

@@ -23,6 +23,8 @@ from pydovecot.storage.settings import MailSettings
 _OWN_FIELDS: Final = frozenset({"uid", "gid", "home", "chroot", "system_groups_user", "nice"})
 
 
+_INVALID: Final = "Invalid settings in userdb: "
+
 # What a client is told when the reason is for the log only.
 INTERNAL_ERROR: Final = "Internal error occurred. Refer to server log for more information."
 
@@ -64,16 +66,18 @@ def resolve(
     `facts` are further % variables: lip, rip, session. Looks users and groups up, changes nothing.
     """
     if fields.get("uid") == "0":
-        raise InternalError("userdb returned 0 as uid")
+        raise InternalError(f"{_INVALID}userdb returned 0 as uid")
     common = view.get(MailUserSettings)
     view = view.with_overrides(_overrides(fields))
     settings = view.get(MailUserSettings)
-    uid = _uid(settings)
-    gid = _gid(settings)
+    uid = _uid(settings, "userdb lookup" if "uid" in fields else "mail_uid setting")
+    gid = _gid(settings, "userdb lookup" if "gid" in fields else "mail_gid setting")
     table = variables(username, service, facts)
     table["uid"] = str(os.geteuid() if uid is None else uid)
     table["gid"] = str(os.getegid() if gid is None else gid)
-    home, chroot = _home_and_chroot(settings, fields, table)
+    # Whether a userdb may chroot it cannot say itself, except by the form of the home.
+    chroots = common.valid_chroot_dirs if "chroot" in fields else settings.valid_chroot_dirs
+    home, chroot = _home_and_chroot(settings, fields, table, chroots)
     table["home"] = home
     return MailUser(
         username,
@@ -106,30 +110,35 @@ def _overrides(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _home_and_chroot(
-    settings: MailUserSettings, fields: Mapping[str, str], table: Mapping[str, str]
+    settings: MailUserSettings, fields: Mapping[str, str], table: Mapping[str, str], valid_chroot_dirs: str
 ) -> tuple[str, str]:
-    from_userdb = "home" in fields
-    home = fields["home"] if from_userdb else expand(settings.mail_home, table)
+    home = fields["home"] if "home" in fields else expand(settings.mail_home, table)
     chroot = fields.get("chroot", "")
-    if "chroot" not in fields and settings.valid_chroot_dirs and "/./" in home:
+    if "chroot" not in fields and valid_chroot_dirs and "/./" in home:
         # As wu-ftpd writes it: <chroot>/./<home>
         chroot, _, home = home.partition("/./")
         home = "/" + home
     if chroot:
-        allowed = [prefix for prefix in settings.valid_chroot_dirs.split(":") if prefix]
-        if not any(chroot.startswith(prefix) for prefix in allowed):
+        if not _is_below(chroot, valid_chroot_dirs):
             raise InternalError(
-                f"userdb returned invalid chroot directory: {chroot} (see valid_chroot_dirs setting)"
+                f"{_INVALID}userdb returned invalid chroot directory: {chroot} "
+                "(see valid_chroot_dirs setting)"
             )
     else:
         chroot = expand(settings.mail_chroot, table)
     if home and not home.startswith("/"):
-        source = "userdb" if from_userdb else "mail_home"
-        raise InternalError(f"Relative home directory paths not supported ({source}): {home}")
+        raise InternalError(f"Relative home directory paths not supported: {home}")
     return home, chroot.removesuffix("/.")
 
 
-def _uid(settings: MailUserSettings) -> int | None:
+def _is_below(path: str, folders: str) -> bool:
+    """One of the folders is the path, or is above it."""
+    if ".." in path.split("/"):
+        return False
+    return any(f"{path}/".startswith(f"{one.rstrip('/')}/") for one in folders.split(":") if one)
+
+
+def _uid(settings: MailUserSettings, source: str = "") -> int | None:
     if not settings.mail_uid:
         if os.geteuid() == 0:
             raise InternalError("User is missing UID (see mail_uid setting)")
@@ -144,14 +153,15 @@ def _uid(settings: MailUserSettings) -> int | None:
     last = settings.last_valid_uid
     if uid < settings.first_valid_uid or (last and uid > last):
         raise InternalError(
-            f"Mail access for users with UID {uid} not permitted (see first_valid_uid in config file)."
+            f"Mail access for users with UID {uid} not permitted "
+            f"(see first_valid_uid in config file, uid from {source})."
         )
     if uid == 0:
         raise InternalError("Mail access not allowed for root")
     return uid
 
 
-def _gid(settings: MailUserSettings) -> int | None:
+def _gid(settings: MailUserSettings, source: str = "") -> int | None:
     if not settings.mail_gid:
         if settings.first_valid_gid > 0 and os.getegid() == 0:
             raise InternalError("User is missing GID (see mail_gid setting)")
@@ -162,7 +172,8 @@ def _gid(settings: MailUserSettings) -> int | None:
         raise InternalError(f"Unknown mail_gid group: {settings.mail_gid}") from exc
     if not _gid_allowed(settings, gid):
         raise InternalError(
-            f"Mail access for users with GID {gid} not permitted (see first_valid_gid in config file)."
+            f"Mail access for users with GID {gid} not permitted "
+            f"(see first_valid_gid in config file, gid from {source})."
         )
     return gid
 
@@ -178,7 +189,7 @@ def _groups(settings: MailUserSettings, system_user: str, gid: int | None) -> tu
     try:
         groups.update(privileges.group_id(name) for name in names if name)
     except privileges.PrivilegeError as exc:
-        raise InternalError(str(exc)) from exc
+        raise InternalError(f"mail_access_groups: {exc}") from exc
     if system_user:
         try:
             primary = pwd.getpwnam(system_user).pw_gid if gid is None else gid

@@ -35,7 +35,7 @@ class PasswdPassdb:
             return Result.INTERNAL
         if not entry.pw_passwd or entry.pw_passwd[0] in "*!":
             log.info(request, f"invalid password field '{entry.pw_passwd}'")
-            return Result.UNKNOWN
+            return Result.DISABLED
         extra.apply(request, "user", entry.pw_name, self.default_scheme, log)
         request.stored = schemes.parse(entry.pw_passwd.encode(), self.default_scheme)
         for name, value in self._fields:

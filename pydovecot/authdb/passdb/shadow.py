@@ -51,7 +51,7 @@ class ShadowPassdb:
         name, password = entry.contents.sp_namp or b"", entry.contents.sp_pwdp or b""
         if not password or password[:1] in b"*!":
             log.info(request, "invalid password field")
-            return Result.UNKNOWN
+            return Result.DISABLED
         text = name.decode("utf-8", "surrogateescape")
         extra.apply(request, "user", text, self.default_scheme, log)
         request.stored = schemes.parse(password, self.default_scheme)

@@ -94,7 +94,7 @@ def test_shared_identity_only_without_own_ids() -> None:
             {"valid_chroot_dirs": "/srv:/home"},
             "userdb returned invalid chroot directory",
         ),
-        ({**USUAL, "home": "alice"}, {}, "Relative home directory paths not supported (userdb): alice"),
+        ({**USUAL, "home": "alice"}, {}, "Relative home directory paths not supported: alice"),
         (USUAL, {"mail_access_groups": "no-such"}, "Group doesn't exist: no-such"),
     ],
 )
@@ -149,3 +149,30 @@ def test_there_is_no_way_back() -> None:
     os.waitpid(pid, 0)
     uid, gid = 45101, 45102
     assert said == repr((((uid,) * 3, (gid,) * 3, [45102, 45103, 45104]), False))
+
+
+@pytest.mark.parametrize(
+    ("chroot", "good"),
+    [
+        ("/srv/mail", True),
+        ("/srv/mail/alice", True),
+        ("/srv/mail2", False),
+        ("/srv/mail/../../etc", False),
+        ("/srv", False),
+        ("/", False),
+    ],
+)
+def test_a_chroot_is_inside_what_is_allowed(chroot: str, good: bool) -> None:
+    def made() -> str:
+        return resolve({**USUAL, "chroot": chroot, "home": "/"}, valid_chroot_dirs="/var/x:/srv/mail/").chroot
+
+    if good:
+        assert made() == chroot
+        return
+    with pytest.raises(InternalError, match="userdb returned invalid chroot directory"):
+        made()
+
+
+def test_a_userdb_allows_itself_no_chroot() -> None:
+    with pytest.raises(InternalError, match="valid_chroot_dirs"):
+        resolve({**USUAL, "chroot": "/srv", "valid_chroot_dirs": "/srv"})
