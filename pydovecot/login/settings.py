@@ -77,6 +77,7 @@ class SslSettings(Settings):
     ssl_verify_client_cert = boolean("no", doc="Ask the client for a certificate.")
     ssl_require_crl = boolean("yes", doc="Revocation lists must be there for client certificates.")
     ssl_cert_username_field = string("commonName", doc="Field of the certificate that names the user.")
+    verbose_ssl = boolean("no", doc="Log all steps of TLS handshakes.")
 
 
 class MailUserSettings(Settings):

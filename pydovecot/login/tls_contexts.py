@@ -8,6 +8,7 @@ from OpenSSL import SSL
 from pydovecot.event.event import Event
 from pydovecot.login.settings import SslSettings
 from pydovecot.net.tls import TlsConfig, TlsProblem, make_context, requested_name, stream_of
+from pydovecot.net.tls_trace import trace
 
 MAX_CONTEXTS: Final = 1000  # local_name blocks of a hosting server
 
@@ -33,6 +34,7 @@ def tls_config(settings: SslSettings) -> TlsConfig:
         tickets="no_ticket" not in options,
         verify_client=settings.ssl_verify_client_cert,
         require_crl=settings.ssl_require_crl,
+        verbose=settings.verbose_ssl,
     )
 
 
@@ -86,6 +88,8 @@ class TlsContexts:
             return None
         for warning in warnings:
             self._event.warning(warning)
+        if config.verbose:
+            trace(context, self._event.child(debug=True).debug)
         return context
 
     def _by_name(self, conn: SSL.Connection) -> None:

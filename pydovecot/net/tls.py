@@ -81,6 +81,7 @@ class TlsConfig:
     tickets: bool = True
     verify_client: bool = False
     require_crl: bool = True
+    verbose: bool = False
 
     def __repr__(self) -> str:
         return "TlsConfig(<hidden>)"
