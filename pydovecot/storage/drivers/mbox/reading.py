@@ -73,16 +73,16 @@ def appended(place: MboxPlace, file: MboxFile, disk: Disk, header: Header) -> Pa
         base = mails[0].base if last.start == 0 else writing.first_of(file).base
     except (NotMboxError, writing.LostError):
         return None
+    found = mails[0]
+    if found.pseudo or not writing.is_it(place, data, found, last):
+        return None
     for mail in mails:
         mail.shift(last.start)
-    part = Part(data, last.start, mails, base, [row])
-    found = mails[0]
-    same = found.uid == last.uid or (not found.uid and place.guid_of_header(part.header(found)) == row[3])
-    if not same or (found.body, found.end) != (last.body, last.end) or found.pseudo:
+    if (found.body, found.end) != (last.body, last.end):
         return None
     if base is None or base.uidvalidity != header.uidvalidity:
         return None
-    return part
+    return Part(data, last.start, mails, base, [row])
 
 
 class Pass:

@@ -5,11 +5,14 @@ Blanks that are left over are shared out among all messages that move, as Doveco
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from pydovecot.storage.drivers.mbox.fields import PADDING, Header, Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
 from pydovecot.storage.drivers.mbox.journal import Piece
 from pydovecot.storage.drivers.mbox.scan import Mail
+
+MOST_SHARES: Final = 100  # of messages without any blanks, which the first one gets
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ def _make_room(file: MboxFile, mails: Sequence[Mail], metas: Mapping[int, Meta],
             total += one.spare
             if total >= 0:
                 break
-    extra = total if total >= 0 else PADDING * len(moving)
+    extra = total if total >= 0 else PADDING * min(last - first + 1, len(moving) + MOST_SHARES)
     each = extra // (last - first + 1) if total >= 0 else PADDING
     for one in moving[1:]:
         one.header.set_room(each)

@@ -42,6 +42,8 @@ def is_it(place: MboxPlace, text: bytes, found: Mail, mail: Mail) -> bool:
     """What was found in `text` is what the index calls `mail`. Its UID may not be in the file yet."""
     if found.uid == mail.uid:
         return True
+    if found.uid and not mail.dirty:
+        return False
     row = place.database.row("SELECT guid FROM msg WHERE id = ?", (place.index.key(mail.uid),))
     return row is not None and row[0] == place.guid_of_header(text[found.head : found.body])
 
