@@ -7,6 +7,7 @@ directories, for rpm's list of files.
 import compileall
 import py_compile
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -36,6 +37,14 @@ raise SystemExit({function}())
 """
 
 
+# Where RHEL's own package differs from Dovecot's defaults: file in conf.d, line of the sample, line of ours.
+RED_HAT: Final = (
+    ("10-ssl.conf", "#ssl = yes", "ssl = required"),
+    ("10-mail.conf", "#first_valid_uid = 500", "first_valid_uid = 1000"),
+    ("10-mail.conf", "#mbox_write_locks = fcntl dotlock", "mbox_write_locks = fcntl"),
+)
+
+
 def main(root: Path) -> None:
     """Write scripts and compiled files below `root`."""
     packages = next((root / "usr/lib/pydovecot/python/lib").glob("python3.*/site-packages"))
@@ -57,7 +66,19 @@ def main(root: Path) -> None:
             place = f"/{packages.relative_to(root)}"
             script(root / LIBEXEC / role.name, text, module=module, function=function, packages=place)
     (root / LIBEXEC / "deliver").symlink_to("dovecot-lda")
+    configuration(root / "etc/dovecot")
     compile_all(root, packages / "pydovecot")
+
+
+def configuration(target: Path) -> None:
+    """The project's samples, with what people on RHEL expect."""
+    shutil.copytree("etc/dovecot", target)
+    for name, sample, line in RED_HAT:
+        file = target / "conf.d" / name
+        text = file.read_text()
+        if text.count(f"\n{sample}\n") != 1:
+            raise SystemExit(f"{file}: no line {sample!r}")
+        file.write_text(text.replace(f"\n{sample}\n", f"\n{line}\n"))
 
 
 def script(path: Path, text: str, **names: str) -> None:

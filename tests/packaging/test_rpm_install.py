@@ -79,6 +79,15 @@ def test_the_unit_is_off_and_can_be_enabled_by_both_names(installed: Installer) 
     assert str(link.readlink()).removeprefix("/usr") == "/lib/systemd/system/pydovecot.service"
 
 
+def test_the_configuration_is_as_on_rhel(installed: Installer) -> None:
+    """What its package sets; all else is Dovecot's default."""
+    for setting in ("ssl = required", "first_valid_uid = 1000", "mbox_write_locks = fcntl"):
+        assert f"{setting}\n" in installed.inside("doveconf", "-n")
+    for path in ("certs", "private"):
+        assert f" = </etc/pki/dovecot/{path}/dovecot.pem\n" in installed.inside("doveconf", "-nP")
+    assert "protocols = imap pop3 lmtp\n" in installed.inside("doveconf", "-a")
+
+
 def test_nothing_changes_by_running(installed: Installer, tmp_path: Path) -> None:
     assert installed("-V", "pydovecot").stdout == ""
     installed.inside("dovecot", "--version")
