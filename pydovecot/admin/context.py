@@ -1,13 +1,14 @@
 """What a command gets besides its arguments: settings, log, printer, streams; the same for all front ends."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 from pydovecot.admin.printer import Printer
 
 if TYPE_CHECKING:
+    from pydovecot.admin.arguments import Param
     from pydovecot.settings.view import SettingsView
 
 
@@ -66,6 +67,8 @@ class Context:
     server: bool = False
     input: BinaryIO | None = None
     status: int = 0
+    command_name: str = ""
+    params: "Sequence[Param]" = ()  # the command's
     watched: bool = False  # standard output is a terminal
     _printer: Printer | None = None
     _late: list[bytes] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Settings of the administrator's commands and of the doveadm server."""
 
-from pydovecot.settings.declare import Settings, enum, path, string, uint
+from pydovecot.settings.declare import Settings, boolean, enum, path, string, uint
 
 
 class AdminSettings(Settings):
@@ -33,3 +33,11 @@ class ServerSettings(Settings):
     doveadm_password = string("", doc="Password of clients by TCP or with Basic; empty: none may.")
     doveadm_api_key = string("", doc="Key of HTTP clients; empty: none may.")
     doveadm_allowed_commands = string("", doc="Commands that clients of the server may run; empty: all.")
+
+
+class ClientTlsSettings(Settings):
+    """Which servers a client of ours believes."""
+
+    ssl_client_ca_file = string("", doc="File of the authorities that servers we connect to must be of.")
+    ssl_client_ca_dir = string("", doc="Directory of such authorities.")
+    ssl_client_require_valid_cert = boolean(True, doc="Refuse servers with another certificate.")

@@ -134,6 +134,7 @@ def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
     command, rest = found
     log = Log(_complain, debug=options.debug)
     context = _context(options, write, log)
+    context.command_name, context.params = command.name, command.params
     if options.formatter:
         context.printer()  # even a command without columns begins and ends the format
     try:

@@ -16,7 +16,7 @@ _CODES: Final = {
     errors.NO_USER: b"NOUSER",
     errors.NO_PERM: b"NOPERM",
     errors.NOT_FOUND: b"NOTFOUND",
-    errors.NOT_POSSIBLE: b"NOTPOSSIBLE",
+    errors.DATA: b"DATAERR",
     errors.CONFIG: b"CONFIG",
 }
 

@@ -17,8 +17,9 @@ import io
 from collections.abc import Callable
 from typing import Final
 
-from pydovecot.admin.arguments import BadArguments
+from pydovecot.admin.arguments import Arguments, BadArguments
 from pydovecot.admin.errors import USAGE
+from pydovecot.admin.printer import Printer
 from pydovecot.admin.settings import ServerSettings
 from pydovecot.base import tabescape
 from pydovecot.services.doveadm_server import commands
@@ -105,17 +106,30 @@ class Conversation:
             output.log("Error", str(exc))
             output.end(USAGE)
             return
+        printer = ServerPrinter(output)
         if user and any(param.name == "all-users" for param in command.params):
-            # The client has found the users already; its own -A or -u is still among the words.
-            for name in ("all-users", "user", "user-file"):
-                arguments.values.pop(name, None)
+            _for_one(user, arguments, printer)
         status = commands.run(
             self._host, command, arguments, user or None,
-            printer=lambda _style: ServerPrinter(output), write=output.send, tell=output.log,
+            printer=lambda _style: printer, write=output.send, tell=output.log,
             stdin=io.BufferedReader(DotInput(self._stream)), verbose=verbose, debug=debug,
         )  # fmt: skip
         self._show("")
         output.end(status)
+
+
+def _for_one(user: str, arguments: Arguments, printer: Printer) -> None:
+    """The client has found the users already; its own -A or -u is still among the words.
+
+    Rows for one of several users begin with the name.
+    """
+    mask = arguments.text("user")
+    several = arguments.given("all-users") or arguments.given("user-file") or "*" in mask or "?" in mask
+    for name in ("all-users", "user", "user-file"):
+        arguments.values.pop(name, None)
+    if several:
+        printer.header("username", sticky=True)
+        printer.stick("username", user)
 
 
 def why_refused(line: bytes, user: str, password: str) -> str:
@@ -141,7 +155,7 @@ class DotInput(io.RawIOBase):
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._rest = b""
+        self._rest, self._between = b"", b""
         self._ended = False
 
     def readable(self) -> bool:
@@ -150,11 +164,15 @@ class DotInput(io.RawIOBase):
     def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
         """The next bytes; 0 at the end."""
         if not self._rest and not self._ended:
-            line = self._stream.line()
-            if line.rstrip(b"\r") == b".":
+            line = self._stream.line().removesuffix(b"\r")
+            if line == b".":
                 self._ended = True
             else:
-                self._rest = line.removeprefix(b".") + b"\n"
+                # The line end before the dot belongs to the dot.
+                self._rest = self._between + line.removeprefix(b".")
+                self._between = b"\n"
+                if not self._rest:
+                    return self.readinto(buffer)
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
