@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from pydovecot.model.errors import InternalError
@@ -43,14 +42,16 @@ class Location:
 
 
 def parse(text: str, home: str, username: str = "") -> Location:
-    """Split an expanded mail_location; "" or a bare path: look what is there.
+    """Split an expanded mail_location; "" or a path without a driver: look what is there.
 
     InternalError with Dovecot's words if it makes no sense.
     """
     driver, colon, rest = text.partition(":")
     if not colon or "/" in driver:
         driver, rest = "", text
-    if not rest and driver in ("", "auto"):
+    if driver == "auto":
+        driver = ""
+    if not rest and not driver:
         return detect(home, username)
     path, *words = _split(rest)
     keys: dict[str, str] = {}
@@ -65,9 +66,12 @@ def parse(text: str, home: str, username: str = "") -> Location:
                 f"Initialization failed: Invalid mail location {text}: Unknown setting: {name}"
             )
     path = _with_home(path, home)
+    root = path.rstrip("/") or path
     if not driver:
-        driver = _driver_of(path)
-    return Location(driver, path.rstrip("/") or path, keys)
+        return _detect_at(root, keys, home, text)
+    if not root and driver in NEED_ROOT:
+        raise InternalError(f"{INVALID}Root mail directory not given")
+    return Location(driver, root, keys)
 
 
 def _split(text: str) -> list[str]:
@@ -83,26 +87,61 @@ def _with_home(path: str, home: str) -> str:
     return path
 
 
-def _driver_of(path: str) -> str:
-    return "maildir" if Path(path, "cur").is_dir() or not Path(path).exists() else "mbox"
-
-
+INVALID: Final = "Initialization failed: Initializing mail storage from mail_location setting failed: "
 SPOOLS: Final = ("/var/mail", "/var/spool/mail")
+NEED_ROOT: Final = frozenset(["maildir", "mbox", "mdbox", "sdbox"])
+# What a format is known by, in the order in which Dovecot looks: driver, folder in the home, folder in that.
+SIGNS: Final = (("sdbox", "sdbox", "mailboxes"), ("mdbox", "mdbox", "storage"), ("maildir", "Maildir", "cur"))
+MBOX_ROOTS: Final = ("mail", "Mail")
+# An mbox root has the folder of the index, or one of these files.
+MBOX_INDEX: Final = ".imap"
+MBOX_FILES: Final = ("inbox", "mbox")
 
 
 def detect(home: str, username: str = "", spools: Sequence[str] = SPOOLS) -> Location:
-    """~/Maildir if it is there, else ~/mail or ~/Mail with the user's mbox in a spool directory as INBOX.
-
-    As Dovecot, which looks for mdbox and sdbox, too.
-    """
-    if home and Path(home, "Maildir", "cur").is_dir():
-        return Location("maildir", f"{home}/Maildir")
-    for root in (f"{home}/mail", f"{home}/Mail") if home else ():
-        if os.path.isdir(root) and os.access(root, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
-            inboxes = [f"{spool}/{username}" for spool in spools] if username and "/" not in username else []
-            found = [path for path in inboxes if os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
-            return Location("mbox", root, {"INBOX": found[0]} if found else {})
+    """What the home has; for mbox the INBOX is the user's file in a spool directory, if there is one."""
+    for driver, name, sign in SIGNS if home else ():
+        if _is_folder(f"{home}/{name}/{sign}"):
+            return Location(driver, f"{home}/{name}")
+    root = _mbox_root(home)
+    if root:
+        inboxes = [f"{spool}/{username}" for spool in spools] if username and "/" not in username else []
+        found = [path for path in inboxes if os.access(path, os.R_OK | os.W_OK, effective_ids=True)]
+        return Location("mbox", root, {"INBOX": found[0]} if found else {})
     raise InternalError(
         "Initialization failed: mail_location not set and autodetection failed: "
         "Mail storage autodetection failed with home=" + (home or "(not set)")
     )
+
+
+def _detect_at(root: str, keys: Mapping[str, str], home: str, text: str) -> Location:
+    """What is at a path that was given without a driver; a file is an INBOX in mbox format."""
+    for driver, _, sign in SIGNS:
+        if _is_folder(f"{root}/{sign}"):
+            return Location(driver, root, keys)
+    if _is_mbox_root(root):
+        return Location("mbox", root, keys)
+    if "INBOX" not in keys and _is_file(root) and (folder := _mbox_root(home)):
+        return Location("mbox", folder, {**keys, "INBOX": root})
+    raise InternalError(
+        f"{INVALID}Ambiguous mail location setting, don't know what to do with it: {text} "
+        "(try prefixing it with mbox: or maildir:)"
+    )
+
+
+def _mbox_root(home: str) -> str:
+    roots = (f"{home}/{name}" for name in MBOX_ROOTS if home)
+    return next((root for root in roots if _is_mbox_root(root)), "")
+
+
+def _is_mbox_root(path: str) -> bool:
+    return _is_folder(f"{path}/{MBOX_INDEX}") or any(_is_file(f"{path}/{name}") for name in MBOX_FILES)
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) and os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _is_file(path: str) -> bool:
+    usable = os.access(path, os.R_OK | os.W_OK, effective_ids=True)
+    return usable and not os.path.isdir(path)

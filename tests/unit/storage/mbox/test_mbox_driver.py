@@ -230,10 +230,11 @@ def test_detection(tmp_path: Path) -> None:
     with pytest.raises(InternalError):
         detect(str(tmp_path), "alice", [str(spool)])
     (tmp_path / "Mail").mkdir()
+    (tmp_path / "Mail/mbox").touch()
     found = detect(str(tmp_path), "alice", [str(spool)])
     assert (found.driver, found.root, found.key("INBOX")) == ("mbox", f"{tmp_path}/Mail", "")
     (spool / "alice").touch()
-    (tmp_path / "mail").mkdir()
+    (tmp_path / "mail/.imap").mkdir(parents=True)
     found = detect(str(tmp_path), "alice", [str(tmp_path / "none"), str(spool)])
     assert (found.driver, found.root, found.key("INBOX")) == ("mbox", f"{tmp_path}/mail", f"{spool}/alice")
     (tmp_path / "Maildir/cur").mkdir(parents=True)
