@@ -1,7 +1,7 @@
 """Postfix and client certificates: EXTERNAL cannot work with it, certificates themselves can.
 
 Postfix 3.7 tells the auth service `service nologin lip rip [secured] resp` and nothing of a certificate
-(xsasl_dovecot_server.c), so EXTERNAL has no name to go by. Since 3.6 it does not offer EXTERNAL unless it is told to
+(xsasl_dovecot_server.c), so EXTERNAL has no name to go by. Since 3.6 it offers EXTERNAL only if told so
 (smtpd_sasl_mechanism_filter). Who may relay by a certificate, it decides itself: docs/postfix.md.
 """
 
