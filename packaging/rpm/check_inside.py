@@ -43,6 +43,7 @@ def main() -> None:
     with server():
         deliver()
         read()
+        administer()
     print("a login by TLS and a delivery: done")
 
 
@@ -160,6 +161,16 @@ def read() -> None:
     pop.pass_("wonder")
     assert pop.stat()[0] == 2
     pop.quit()
+
+
+def administer() -> None:
+    """A command that opens the mail itself, and one that asks the server."""
+    words = ["/usr/bin/doveadm", "mailbox", "status", "-u", "mary", "messages", "INBOX"]
+    status = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "messages=2" in status, status
+    words = ["/usr/bin/doveadm", "user", "mary"]
+    user = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "/home/mary" in user, user
 
 
 if __name__ == "__main__":
