@@ -71,8 +71,9 @@ class _Ended(Exception):
 
 def _complain(line: str) -> None:
     sys.stdout.flush()
-    sys.stderr.write(line)
     sys.stderr.flush()
+    sys.stderr.buffer.write(line.encode("utf-8", "surrogateescape"))  # names of files have any octets
+    sys.stderr.buffer.flush()
 
 
 def _parse(argv: Sequence[str]) -> Options:

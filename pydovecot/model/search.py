@@ -89,6 +89,15 @@ class Date:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """Before or since a point of time, in seconds UTC; ON: within the day that begins there."""
+
+    field: DateField
+    op: DateOp
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class Larger:
     octets: int
 
@@ -155,6 +164,13 @@ class MailboxIs:
     separator: str = "."
 
 
+@dataclass(frozen=True, slots=True)
+class MailboxGuidIs:
+    """The mailbox has this GUID."""
+
+    guid: str
+
+
 Key = (
     All
     | Not
@@ -166,6 +182,7 @@ Key = (
     | Recent
     | HasKeyword
     | Date
+    | Moment
     | Larger
     | Smaller
     | Age
@@ -176,4 +193,5 @@ Key = (
     | EmailId
     | ThreadId
     | MailboxIs
+    | MailboxGuidIs
 )

@@ -100,6 +100,7 @@ class ListEntry:
     """One mailbox (or node of the tree, or subscription) of LIST.
 
     `exists` False: only a name (parent of others or a dangling subscription); `selectable` False: \\Noselect.
+    `node`: such a name is a thing of its own, a directory that is no mailbox.
     `children` None: unknown. `child_subscribed`: RFC 5258 CHILDINFO.
     """
 
@@ -113,6 +114,7 @@ class ListEntry:
     child_subscribed: bool = False
     marked: bool | None = None
     special_use: tuple[str, ...] = ()
+    node: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,13 @@ class SaveResult:
 
 @dataclass(frozen=True, slots=True)
 class SavedContent:
-    """What a message consists of that was just saved: only its driver understands `reference`."""
+    """What a message consists of that was just saved: only its driver understands `reference`.
+
+    `storage_id`: what the storage calls it, for log lines; "" where it has no name.
+    """
 
     reference: object
+    storage_id: str = ""
 
 
 class Message(Protocol):
@@ -331,6 +337,10 @@ class View(Protocol):
 
     def message(self, seq: Seq) -> Message:
         """Open one message. Raises ExpungedError when its content is gone."""
+        ...
+
+    def links(self, seq: Seq) -> int:
+        """How many mailboxes share the message's stored content; 1 where nothing is shared."""
         ...
 
     def search(self, key: Key) -> Sequence[Seq]:

@@ -28,8 +28,10 @@ from pydovecot.model.search import (
     Header,
     Key,
     Larger,
+    MailboxGuidIs,
     MailboxIs,
     ModSeqSince,
+    Moment,
     Not,
     Or,
     Recent,
@@ -50,9 +52,9 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_SECS: Final = 86400
 # What a key costs: each step is about ten times the one before.
 _COST: Final[dict[type, int]] = {
-    All: 0, SeqIn: 0, UidIn: 0, MailboxIs: 0,
+    All: 0, SeqIn: 0, UidIn: 0, MailboxIs: 0, MailboxGuidIs: 0,
     HasFlag: 1, HasKeyword: 1, Recent: 1, ModSeqSince: 1,
-    Larger: 2, Smaller: 2, Age: 2, Date: 2, Guid: 2,
+    Larger: 2, Smaller: 2, Age: 2, Date: 2, Moment: 2, Guid: 2,
     Header: 3, EmailId: 3, ThreadId: 3,
     Contains: 4,
 }  # fmt: skip
@@ -147,6 +149,9 @@ class _Run:
     def _is_mailbox(self, key: MailboxIs, seqs: Seqs) -> Seqs:
         return seqs if Matcher([key.pattern], key.separator).matches(self._view.name) else frozenset()
 
+    def _is_mailbox_guid(self, key: MailboxGuidIs, seqs: Seqs) -> Seqs:
+        return seqs if self._view.guid == key.guid else frozenset()
+
     # -- columns ---------------------------------------------------------------------------------------------
 
     def _is_flag(self, key: HasFlag, seqs: Seqs) -> Seqs:
@@ -212,6 +217,15 @@ class _Run:
             return {seq for seq, value in column if value >= start}
         return {seq for seq, value in column if start <= value < end}
 
+    def _is_moment(self, key: Moment, seqs: Seqs) -> Seqs:
+        column = self._numbers(_TIMES[key.field], seqs)
+        start = key.seconds
+        if key.op is DateOp.BEFORE:
+            return {seq for seq, value in column if value < start}
+        if key.op is DateOp.SINCE:
+            return {seq for seq, value in column if value >= start}
+        return {seq for seq, value in column if start <= value < start + _DAY_SECS}
+
     # -- content ---------------------------------------------------------------------------------------------
 
     def _is_header(self, key: Header, seqs: Seqs) -> Seqs:
@@ -253,6 +267,9 @@ def _midnight(day: int) -> int:
         return (day - _EPOCH_DAY) * _DAY_SECS
 
 
+_TIMES: Final = {
+    DateField.RECEIVED: Column.RECEIVED, DateField.SAVED: Column.SAVED, DateField.SENT: Column.SENT,
+}  # fmt: skip
 _MATCHERS: Final[dict[type, Callable[..., Seqs]]] = {
     All: _Run._is_all,
     Not: _Run._is_not,
@@ -261,6 +278,7 @@ _MATCHERS: Final[dict[type, Callable[..., Seqs]]] = {
     SeqIn: _Run._is_seq,
     UidIn: _Run._is_uid,
     MailboxIs: _Run._is_mailbox,
+    MailboxGuidIs: _Run._is_mailbox_guid,
     HasFlag: _Run._is_flag,
     HasKeyword: _Run._is_keyword,
     Recent: _Run._is_recent,
@@ -272,6 +290,7 @@ _MATCHERS: Final[dict[type, Callable[..., Seqs]]] = {
     EmailId: _Run._is_email,
     ThreadId: _Run._is_thread,
     Date: _Run._is_date,
+    Moment: _Run._is_moment,
     Header: _Run._is_header,
     Contains: _Run._is_text,
 }

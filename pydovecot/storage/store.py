@@ -61,9 +61,12 @@ class UserStore:
 
     def _existing(self, entry: NamespaceEntry, parts: Parts) -> None:
         """Make sure that a mailbox is there; those with `auto` are made when somebody first asks for them."""
-        if entry.backend.existence(parts) is Existence.MAILBOX:
+        found = entry.backend.existence(parts)
+        if found is Existence.MAILBOX:
             return
         if not self._auto(entry, parts):
+            if found is Existence.NODE and entry.backend.node_text:
+                raise UserError(Code.NONEXISTENT, entry.backend.node_text)
             raise missing(entry.name(parts))
         entry.backend.create(parts, node_only=False)
         settings = entry.mailboxes.get(parts)
@@ -196,10 +199,14 @@ class UserStore:
         finally:
             view.close()
 
-    def subscribe(self, name: str) -> None:
-        """Only what is there can be subscribed to."""
+    def subscribe(self, name: str, *, unchecked: bool = False) -> None:
+        """Only what is there can be subscribed to; `unchecked`: any name that a mailbox may have."""
         if not name:
             raise missing(name)
+        if unchecked:
+            entry, parts = self._checked(name)
+            self._set_subscribed(entry.name(parts), True)
+            return
         try:
             entry, parts = self._checked(name)
         except UserError as exc:
@@ -243,9 +250,12 @@ class UserStore:
             return exc
         return None
 
-    def close(self) -> None:
-        """Log out: mailboxes with autoexpunge lose what is too old, then everything is closed."""
-        for entry in self._spaces.entries:
+    def close(self, *, logout: bool = True) -> None:
+        """Log out: mailboxes with autoexpunge lose what is too old, then everything is closed.
+
+        `logout` False: no session of the user's ends here, so nothing is expunged.
+        """
+        for entry in self._spaces.entries if logout else ():
             for parts, settings in entry.mailboxes.items():
                 if settings.autoexpunge or settings.autoexpunge_max_mails:
                     self.autoexpunged += autoexpunge(entry, parts, settings)

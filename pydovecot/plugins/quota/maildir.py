@@ -59,6 +59,11 @@ class MaildirUsage:
         elif (octets or messages) and not self._file.append(octets, messages):
             self._later()
 
+    def recalc(self) -> None:
+        """Count, whatever the file says."""
+        if self._file is not None:
+            self._recount(self._limits(self._read()))
+
     def _read(self) -> maildirsize.Content | None:
         if self._file is None:
             return None

@@ -57,6 +57,16 @@ def open_store(user: StorageUser, settings: SettingsView) -> UserStore:
     return store
 
 
+def open_location(user: StorageUser, settings: SettingsView, location: str) -> UserStore:
+    """The mail at one place, whatever namespaces are configured. Raises InternalError."""
+
+    def spaces(resolve: Resolver) -> Namespaces:
+        section = NamespaceSettings(inbox=True, location=location)
+        return Namespaces([_entry(section, user, settings, user.table(), resolve)])
+
+    return UserStore(spaces)
+
+
 def _namespaces(user: StorageUser, settings: SettingsView, resolve: Resolver) -> Namespaces:
     sections = [section for section in settings.sections(NamespaceSettings) if not section.disabled]
     if not sections:

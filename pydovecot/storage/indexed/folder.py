@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pydovecot.index.mailbox import MailboxIndex
 from pydovecot.model.flags import StoreOp
@@ -54,6 +54,15 @@ class Filled:
     preview: bytes | None = None
     email_id: bytes | None = None
     thread_id: bytes | None = None  # known whenever `email_id` is
+
+
+@runtime_checkable
+class SharesFiles(Protocol):
+    """A folder whose messages may be in others too, by hard links."""
+
+    def links(self, uid: int) -> int:
+        """In how many a message is. ExpungedError when it is gone."""
+        ...
 
 
 class Folder(Protocol):

@@ -29,7 +29,7 @@ from pydovecot.storage.backend import Parts, Resolver
 from pydovecot.storage.content import Content
 from pydovecot.storage.copying import Original, copy_messages
 from pydovecot.storage.indexed import flagsearch
-from pydovecot.storage.indexed.folder import Folder, StateChange
+from pydovecot.storage.indexed.folder import Folder, SharesFiles, StateChange
 from pydovecot.storage.indexed.rows import STORED, StoredColumns, pieces
 from pydovecot.storage.indexed.shelf import IndexShelf
 from pydovecot.storage.indexed.watch import Watch
@@ -281,6 +281,10 @@ class IndexedView:
             content.kept = self._kept_asked = True
             self._kept = uid, content
         return content
+
+    def links(self, seq: Seq) -> int:
+        """How many mailboxes share the message's file."""
+        return self._folder.links(self._uids[seq - 1]) if isinstance(self._folder, SharesFiles) else 1
 
     def _release(self) -> None:
         if self._kept is not None:

@@ -121,6 +121,10 @@ class MaildirFolder(MaildirPlace):
                 )
         return data
 
+    def links(self, uid: int) -> int:
+        """Hard links of the message's file: COPY makes them."""
+        return int(self.with_file(self._file_facts(uid)[0], lambda path: b"%d" % os.stat(path).st_nlink))
+
     def _file_facts(self, uid: int) -> tuple[str, int | None]:
         """Name and size of a message's file: of one reader who goes on and on, of the next ones as well.
 

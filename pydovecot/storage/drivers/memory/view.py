@@ -171,6 +171,10 @@ class MemoryView:
         """Open one message."""
         return Content(self.stored(self._uids[seq - 1]))
 
+    def links(self, seq: Seq) -> int:
+        """Nothing is shared."""
+        return 1
+
     def stored(self, uid: int) -> bytes:
         """The bytes of one message; ExpungedError when it is gone."""
         mail = self._mailbox.mails.get(uid)
