@@ -12,7 +12,7 @@ from pydovecot.plugins.quota import plugin as quota_plugin
 from pydovecot.plugins.quota.quota import Root
 from pydovecot.proto.imap.cursor import Cursor
 from pydovecot.proto.imap.encode import astring
-from pydovecot.proto.imap.syntax import INVALID_ARGUMENTS, MISSING_ARGUMENTS, Arg, BadSyntax
+from pydovecot.proto.imap.syntax import INVALID_ARGUMENTS, MISSING_ARGUMENTS, Arg, Atom, BadSyntax
 from pydovecot.services.imap.build import add_capability
 from pydovecot.services.imap.dispatch import Verb
 from pydovecot.services.imap.reply import Conversation, no, ok
@@ -98,10 +98,21 @@ def line(root: Root) -> bytes:
 
 
 def set_limits(session: Session, args: tuple[bytes, Sequence[Arg]]) -> Conversation:
-    """SETQUOTA: limits are in dovecot.conf and in userdb."""
-    del session, args
+    """SETQUOTA: limits are in dovecot.conf and in userdb, and no dict (quota_set) could take others."""
+    wanted, limits = args
     yield from ()
-    return no("Quota can be changed only by admin")
+    quota = quota_plugin.of_store(session.store.plugins)
+    if quota is None or not quota.settings.admin:
+        return no("Quota can be changed only by admin")
+    if _find(session, wanted) is None:
+        return no(NO_ROOT)
+    if not limits:
+        return ok("Setquota completed")
+    # The first pair decides: nothing of the others is done.
+    name, number = (*limits[:2], b"")[:2]
+    if not isinstance(name, Atom) or not isinstance(number, Atom) or not number.isdigit():
+        raise BadSyntax(INVALID_ARGUMENTS)
+    raise BadSyntax("Permission denied")
 
 
 def _find(session: Session, name: bytes) -> Root | None:

@@ -52,6 +52,11 @@ def attach_store(store: UserStore, user: StorageUser, view: SettingsView) -> Non
             entry.backend.hook = EntryHook(quota, entry)
 
 
+def max_message_size(view: SettingsView) -> int:
+    """The largest message that anybody may have, told in advance; 0: any. Raises InternalError."""
+    return roots.max_mail_size(view.plugin.get("quota_max_mail_size", ""))
+
+
 def of_store(plugins: Mapping[str, object]) -> Quota | None:
     """The quota of a store that has one."""
     found = plugins.get(NAME)

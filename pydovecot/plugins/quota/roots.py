@@ -41,6 +41,7 @@ class QuotaSettings:
     exceeded: str = EXCEEDED
     max_mail_size: int = 0
     crlf_sizes: bool = False  # quota_vsizes
+    admin: bool = False  # a field of userdb: what is wrong with a SETQUOTA is told
 
     @property
     def empty(self) -> bool:
@@ -61,12 +62,8 @@ def read(
     # A file (`</path`) has line ends, an answer must not.
     settings.exceeded = " ".join((value("quota_exceeded_message") or "").split()) or EXCEEDED
     settings.crlf_sizes = (value("quota_vsizes") or "no")[0] in TRUE
-    largest = value("quota_max_mail_size")
-    if largest:
-        try:
-            settings.max_mail_size = parse_size(largest)
-        except ValueError as exc:
-            raise InternalError(f"Failed to initialize quota: quota_max_mail_size: {exc}") from exc
+    settings.admin = (value("admin") or "no")[0] in TRUE
+    settings.max_mail_size = max_mail_size(value("quota_max_mail_size") or "")
     setting, number = "quota", 2
     while text := value(setting):
         try:
@@ -77,12 +74,22 @@ def read(
     return settings
 
 
+def max_mail_size(text: str) -> int:
+    """quota_max_mail_size; 0: any. Raises InternalError."""
+    try:
+        return parse_size(text) if text else 0
+    except ValueError as exc:
+        raise InternalError(f"Failed to initialize quota: quota_max_mail_size: {exc}") from exc
+
+
 def _root(
     setting: str,
     text: str,
     value: Callable[[str], str | None],
     backends: Mapping[str, BackendLimits],
 ) -> RootSettings:
+    if not (value("quota_set") or "dict:").startswith("dict:"):
+        raise BadRule("quota_set supports only dict backend")
     backend, _, rest = text.partition(":")
     name, _, args = rest.partition(":")
     if backend not in backends:
