@@ -133,7 +133,7 @@ class Container:
     def boot(self) -> None:
         """Switch it on; returns when systemd has reached its default target. Raises RuntimeError."""
         words = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", "-b"]
-        words += ["-M", self.disk.home.name.replace("_", "-"), "-D", str(self.disk.root), "--console=pipe"]
+        words += ["-M", self.disk.home.name.replace("_", "0"), "-D", str(self.disk.root), "--console=pipe"]
         env = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with open(self._console, "wb") as console:
             self._nspawn = subprocess.Popen(

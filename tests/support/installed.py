@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.support.container import Container, Disk
 
 USER, PASSWORD = "bob", "wonder-4-land"
+LETTER = "From: a@example.com\nTo: bob@example.com\nSubject: welcome\n\nHello Bob.\n"
 WAIT_SECS = 60
 DATABASE = "/var/lib/rpm"
 CONTEXT = ssl.create_default_context()
@@ -57,6 +58,15 @@ class Machine(Container):
         self.poweroff()
         self.disk.close()
 
+    def add_user(self) -> None:
+        """A user with a mail spool, as RHEL's useradd makes one, a message in it, the server told where."""
+        self.sh(f"useradd -m -s /bin/sh {USER}; echo {USER}:{PASSWORD} | chpasswd")
+        self.run("tee", f"/var/mail/{USER}", input=f"From a@example.com Thu Jan  1 12:00:00 2026\n{LETTER}\n")
+        self.sh(f"chown {USER}:mail /var/mail/{USER}; chmod 660 /var/mail/{USER}")
+        where = "mail_location = mbox:~/mail:INBOX=/var/mail/%u"
+        group = "mail_privileged_group = mail"
+        self.sh(f"sed -i 's|^#mail_location = *$|{where}\\n{group}|' /etc/dovecot/conf.d/10-mail.conf")
+
     def property(self, name: str, unit: str = "pydovecot") -> str:
         """One property of a unit, as `systemctl show` has it."""
         return self.run("systemctl", "show", "-p", name, "--value", unit).stdout.strip()
@@ -69,6 +79,11 @@ class Machine(Container):
             what = f"/root/{what.name}"
         done = self.run(*words, what, check=check)
         return done.stdout + done.stderr
+
+    def database(self, name: str) -> dict[int, str]:
+        """Names of users or groups by their numbers."""
+        rows = [line.split(":") for line in self.run("getent", name).stdout.splitlines()]
+        return {int(row[2]): row[0] for row in rows}
 
     def journal(self) -> str:
         """All that the service and systemd about it have written since this machine was switched on."""

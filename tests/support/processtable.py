@@ -112,6 +112,29 @@ class Row:
     listens: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Names:
+    """What the numbers of a running server are called in the documentation."""
+
+    users: dict[int, str]
+    groups: dict[int, str]
+    roots: dict[str, str]
+    unit: int  # the capabilities of the unit
+
+    def row(self, process: Process) -> Row:
+        """A process as the documentation would describe it."""
+        return Row(
+            process.name,
+            self.users.get(process.uid, str(process.uid)),
+            " ".join(sorted(self.groups.get(gid, str(gid)) for gid in process.groups)),
+            self.roots.get(process.root, process.root),
+            {0: "none", self.unit: "unit"}.get(process.capabilities, hex(process.capabilities)),
+            not process.no_new_privs,
+            process.filtered,
+            process.listens,
+        )
+
+
 def documented() -> dict[str, Row]:
     """The table of docs/security.md by process."""
     text = (Path(__file__).parents[2] / "docs/security.md").read_text(encoding="utf-8")
