@@ -39,6 +39,7 @@ def drop(privileges: Privileges, *, saved_gid: int | None = None) -> None:
     """
     try:
         if privileges.chroot:
+            os.urandom(1)  # where getrandom(2) is missing (RHEL 7), Python opens /dev/urandom, and keeps it
             os.chroot(privileges.chroot)
             os.chdir("/")
         if privileges.gid is not None:

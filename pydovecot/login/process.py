@@ -20,7 +20,7 @@ from pydovecot.login.peer import Peer
 from pydovecot.login.result import Bye
 from pydovecot.login.settings import SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
-from pydovecot.net.tls import TlsStream
+from pydovecot.net.tls import TlsStream, seed
 from pydovecot.runtime.context import Accepted, Context
 from pydovecot.settings.view import SettingsView
 
@@ -41,7 +41,8 @@ def prepare_tls(context: Context) -> None:
     It goes into `context.shared`; the processes forked after it share its memory and its session tickets.
     """
     contexts = TlsContexts(context.event)
-    contexts.get(context.settings.get(SslSettings))
+    if contexts.get(context.settings.get(SslSettings)) is None:
+        seed()
     context.shared = contexts
 
 

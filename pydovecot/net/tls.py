@@ -188,6 +188,14 @@ def _set_curves(context: SSL.Context, curves: str, warnings: list[str]) -> None:
     context.set_tmp_ecdh(curve())
 
 
+def seed() -> None:
+    """Before a chroot: where getrandom(2) is missing (RHEL 7), OpenSSL opens /dev/urandom now and keeps it.
+
+    Making a context does it, too.
+    """
+    SSL.Context(SSL.TLS_SERVER_METHOD)
+
+
 def _set_dh(context: SSL.Context, parameters: str, warnings: list[str]) -> None:
     """OpenSSL takes DH parameters from a file only; this one has no name."""
     if not parameters:
