@@ -40,6 +40,7 @@ class Backend(Protocol):
     driver: str
     separator: str  # the layout's own; the namespace may show another one
     has_nodes: bool  # names without a mailbox are things of their own, not only parents of others
+    node_text: str  # what is said of a node that shall be opened; "": that there is no such mailbox
     hook: BackendHook | None  # asked and told about messages that come and go; set before anything is opened
 
     def check(self, parts: Parts, separator: str) -> None:

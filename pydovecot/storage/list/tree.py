@@ -20,6 +20,7 @@ class Branch:
     no_inferiors: bool = False
     subscribed: bool = False
     marked: bool | None = None
+    node: bool = False
     special_use: tuple[str, ...] = ()
     children: dict[str, "Branch"] = field(default_factory=dict)
 
@@ -53,6 +54,7 @@ class Tree:
             branch = self.add(entry.name(node.parts), entry.separator)
             branch.exists, branch.selectable = True, node.selectable
             branch.no_inferiors, branch.marked = node.no_inferiors, node.marked
+            branch.node = not node.selectable and entry.backend.has_nodes
         for parts, settings in entry.mailboxes.items():
             if settings.auto != "no":
                 branch = self.add(entry.name(parts), entry.separator)
@@ -120,6 +122,7 @@ def _entry(branch: Branch, matcher: Matcher, options: ListOptions) -> ListEntry 
         child_subscribed=child_subscribed,
         marked=branch.marked,
         special_use=branch.special_use,
+        node=branch.node,
     )
 
 

@@ -207,7 +207,7 @@ def attributes(entry: ListEntry, args: Args) -> Iterator[bytes]:
     if entry.subscribed and b"SUBSCRIBED" in args.returns:
         yield b"\\Subscribed"
     if not entry.exists or not entry.selectable:
-        yield b"\\NonExistent" if args.extended else b"\\Noselect"
+        yield b"\\NonExistent" if args.extended and not entry.node else b"\\Noselect"
     if entry.no_inferiors:
         yield b"\\NoInferiors"
     children = None if entry.no_inferiors else entry.children

@@ -40,6 +40,7 @@ class MaildirBackend:
     """See storage.backend.Backend. The index is opened when the first mailbox is."""
 
     driver = "maildir"
+    node_text = ""
 
     def __init__(self, location: Location, settings: SettingsView, resolve: Resolver, *, inbox: bool) -> None:
         mail, maildir = settings.get(MailSettings), settings.get(MaildirSettings)

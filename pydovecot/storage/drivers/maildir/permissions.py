@@ -4,6 +4,8 @@ import os
 import stat
 from typing import Final
 
+from pydovecot.model.errors import InternalError
+
 PRIVATE_DIR: Final = 0o700
 
 
@@ -43,8 +45,12 @@ class Permissions:
             os.mkdir(path, 0o700)
         except FileExistsError:
             return
-        except FileNotFoundError:
-            self.make(os.path.dirname(path))
+        except FileNotFoundError as exc:
+            parent = os.path.dirname(path)
+            if os.path.isdir(parent):
+                # A place like /proc, where nobody makes anything.
+                raise InternalError(f"mkdir({path}) failed: {exc.strerror}") from exc
+            self.make(parent)
             self.make(path)
             return
         if not self._known and path == self._root:

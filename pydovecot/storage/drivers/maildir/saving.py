@@ -251,7 +251,7 @@ class MaildirSave:
         if self._arrival is not None:
             self._arrival.done(replaced.left() if replaced is not None else None)
         contents = [
-            SavedContent(_File(place.file_of(mail[2]), one.size, one.crlf_size, self._crlf))
+            SavedContent(_File(place.file_of(mail[2]), one.size, one.crlf_size, self._crlf), one.base)
             for one, mail in zip(self._pending, mails, strict=True)
         ]
         self._pending.clear()

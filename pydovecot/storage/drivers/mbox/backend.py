@@ -34,6 +34,7 @@ class MboxBackend:
     """See storage.backend.Backend. The index is beside Dovecot's, in `.imap` below the root (or INDEX)."""
 
     driver = "mbox"
+    node_text: str = "Mailbox isn't selectable"
 
     def __init__(
         self,
@@ -51,6 +52,8 @@ class MboxBackend:
         privileged = _gid(mail.mail_privileged_group)
         self.layout = MboxLayout(location, inbox=inbox, privileged_gid=privileged)
         self.separator, self.has_nodes = self.layout.separator, self.layout.has_nodes
+        if location.key("DIRNAME"):
+            self.node_text = ""
         self.control_root = location.key("CONTROL") or location.root
         self.fsync = mail.mail_fsync != "never"
         self.crlf = mail.mail_save_crlf

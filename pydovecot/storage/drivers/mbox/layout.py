@@ -1,4 +1,7 @@
-"""Where mailboxes are: files below the root are mailboxes, directories only lead to some (layout fs)."""
+"""Where mailboxes are: files below the root are mailboxes, directories only lead to some (layout fs).
+
+With DIRNAME every mailbox is a directory that has a file of that name, so it can have mailboxes below it.
+"""
 
 import errno
 import os
@@ -34,6 +37,8 @@ class MboxLayout:
         self.root, self.inbox = location.root, inbox
         self.inbox_path = location.key("INBOX") or f"{location.root}/inbox"
         self._top = location.key("MAILBOXDIR").strip("/")
+        self._dirname = location.key("DIRNAME") or location.key("FULLDIRNAME")
+        self._nodes_are_mailboxes = bool(location.key("NO-NOSELECT"))
         self._utf8 = bool(location.key("UTF-8"))
         self._subscriptions = location.key("SUBSCRIPTIONS") or SUBSCRIPTIONS
         self._privileged_gid = privileged_gid
@@ -49,8 +54,13 @@ class MboxLayout:
             names.refuse("Contains '..' part")
         if "." in parts:
             names.refuse("Contains '.' part")
-        if any(part in (INDEX_DIR, self._subscriptions) or part.endswith(LOCK) for part in parts):
+        if any(self._is_reserved(part) for part in parts):
             names.refuse("Contains reserved name")
+
+    def _is_reserved(self, part: str) -> bool:
+        if self._dirname:
+            return part in (self._dirname, self._subscriptions, INDEX_DIR)
+        return part in (INDEX_DIR, self._subscriptions) or part.endswith(LOCK)
 
     def relative(self, parts: Parts) -> str:
         """`A/B`: its name in the index."""
@@ -69,12 +79,18 @@ class MboxLayout:
         """The file."""
         if self.inbox and parts == INBOX:
             return self.inbox_path
-        return f"{self._directory}/{self.relative(parts)}"
+        where = f"{self._directory}/{self.relative(parts)}"
+        return f"{where}/{self._dirname}" if self._dirname else where
+
+    def _place(self, parts: Parts) -> str:
+        """What is renamed, and what a node is: the directory of a mailbox, if it has one."""
+        path = self.path(parts)
+        return os.path.dirname(path) if self._dirname and not (self.inbox and parts == INBOX) else path
 
     def nodes(self) -> Iterator[Node]:
         """All files and directories but those of the server's own."""
         if self.inbox and os.path.isfile(self.inbox_path):
-            yield Node(INBOX)
+            yield Node(INBOX, no_inferiors=self.inbox_path == f"{self._directory}/INBOX")
         yield from self._walk(self._directory, (), 0)
 
     def _walk(self, directory: str, parts: Parts, depth: int) -> Iterator[Node]:
@@ -84,17 +100,18 @@ class MboxLayout:
             return
         for entry in entries:
             name, path = entry.name, f"{directory}/{entry.name}"
-            if name in (INDEX_DIR, self._subscriptions) or name.endswith(LOCK) or name.startswith(".nfs"):
+            if self._is_reserved(name) or name.startswith(".nfs"):
                 continue
             below = (*parts, self._decode(name))
             if self.inbox and path == self.inbox_path:
                 continue
             if entry.is_dir():
                 if not (self.inbox and below == INBOX):
-                    yield Node(below, selectable=False)
+                    found = bool(self._dirname) and os.path.isfile(f"{path}/{self._dirname}")
+                    yield Node(below, selectable=found)
                 if depth < MAX_DEPTH:
                     yield from self._walk(path, below, depth + 1)
-            elif entry.is_file() and not (self.inbox and below == INBOX):
+            elif entry.is_file() and not self._dirname and not (self.inbox and below == INBOX):
                 yield Node(below, no_inferiors=True)
 
     def existence(self, parts: Parts) -> Existence:
@@ -102,11 +119,14 @@ class MboxLayout:
         path = self.path(parts)
         if os.path.isfile(path):
             return Existence.MAILBOX
-        return Existence.NODE if os.path.isdir(path) else Existence.NONE
+        return Existence.NODE if os.path.isdir(self._place(parts)) else Existence.NONE
 
     def make_node(self, parts: Parts) -> None:
-        """A directory."""
-        self._make_dirs(self.path(parts))
+        """A directory, or a mailbox after all (NO-NOSELECT)."""
+        if self._nodes_are_mailboxes:
+            self.make_mailbox(parts)
+        else:
+            self._make_dirs(self._place(parts))
 
     def make_mailbox(self, parts: Parts) -> None:
         """An empty file."""
@@ -116,7 +136,11 @@ class MboxLayout:
         if not (self.inbox and parts == INBOX):
             self._make_dirs(os.path.dirname(path))
         try:
-            self._make_file(path)
+            try:
+                self._make_file(path)
+            except FileNotFoundError:
+                self._make_dirs(os.path.dirname(path))
+                self._make_file(path)
         except PermissionError as exc:
             spool = self.inbox and parts == INBOX and not path.startswith(self.root + "/")
             if not spool:
@@ -152,27 +176,45 @@ class MboxLayout:
 
     def delete(self, parts: Parts) -> None:
         """Unlink the file; a directory must be empty but for Dovecot's index."""
-        path = self.path(parts)
+        path, place = self.path(parts), self._place(parts)
         try:
-            if os.path.isdir(path):
-                if set(os.listdir(path)) <= {INDEX_DIR}:
-                    shutil.rmtree(f"{path}/{INDEX_DIR}", ignore_errors=True)
-                os.rmdir(path)  # noqa: PTH106
-            else:
+            if os.path.isfile(path):
                 os.unlink(path)
+                if place != path:
+                    self._remove_empty(place)
+            elif os.path.isdir(place):
+                if set(os.listdir(place)) <= {INDEX_DIR}:
+                    shutil.rmtree(f"{place}/{INDEX_DIR}", ignore_errors=True)
+                os.rmdir(place)  # noqa: PTH106
+            else:
+                os.unlink(path)  # says why not
+            if self._nodes_are_mailboxes:
+                for count in range(len(parts) - 1, 0, -1):
+                    self._remove_empty(self._place(parts[:count]))
         except OSError as exc:
             if exc.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 raise UserError(Code.HASCHILDREN, "Mailbox has children, delete them first") from exc
             raise _failure(exc) from exc
 
+    @staticmethod
+    def _remove_empty(directory: str) -> None:
+        try:
+            if set(os.listdir(directory)) <= {INDEX_DIR}:
+                shutil.rmtree(f"{directory}/{INDEX_DIR}", ignore_errors=True)
+                os.rmdir(directory)  # noqa: PTH106
+        except OSError:
+            pass  # not empty, or gone
+
     def rename(self, old: Parts, new: Parts) -> None:
         """The file, or the directory with all in it."""
-        source, target = self.path(old), self.path(new)
+        source, target = self._place(old), self._place(new)
         self._make_dirs(os.path.dirname(target))
         try:
             os.rename(source, target)
         except OSError as exc:
             raise _failure(exc) from exc
+        if self._dirname and len(old) > 1:
+            self._remove_empty(self._place(old[:-1]))
 
 
 def _failure(exc: OSError) -> Exception:

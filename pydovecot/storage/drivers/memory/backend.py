@@ -40,6 +40,7 @@ class MemoryBackend:
     """See storage.backend.Backend."""
 
     driver = "memory"
+    node_text = ""
     separator = "."
     has_nodes = False
     hook: BackendHook | None = None

@@ -239,3 +239,62 @@ def test_detection(tmp_path: Path) -> None:
     assert (found.driver, found.root, found.key("INBOX")) == ("mbox", f"{tmp_path}/mail", f"{spool}/alice")
     (tmp_path / "Maildir/cur").mkdir(parents=True)
     assert detect(str(tmp_path), "alice", [str(spool)]).driver == "maildir"
+
+
+def names(store: UserStore) -> list[tuple[str, bool]]:
+    return [(entry.name, entry.selectable) for entry in store.list(["*"])]
+
+
+def at(root: Path, form: str) -> UserStore:
+    location = f"mbox:{root}/mail:INBOX={root}/in/box{form}"
+    view = MemoryView({"mail_location": location, "mail_fsync": "never"}, NamespaceSettings(inbox=True))
+    return open_store(StorageUser("alice", str(root)), view)
+
+
+def test_mailboxes_below_mailboxes(tmp_path: Path) -> None:
+    """DIRNAME: each is a file in a directory of its own."""
+    store = at(tmp_path, ":DIRNAME=mail")
+    for name in ("a", "a/b", "a.b", "x.lock", "c/d"):
+        store.create(name)
+    assert (tmp_path / "mail/a/mail").is_file() and (tmp_path / "mail/a/b/mail").is_file()
+    with pytest.raises(UserError, match="reserved name"):
+        store.create("a/mail")
+    save = store.save("a/b")
+    save.begin(FlagSet(), None)
+    save.write(b"a: b\r\n\r\nx\r\n")
+    save.finish()
+    save.commit()
+    store.rename("a", "e/f")
+    assert store.status("e/f/b").messages == 1
+    assert [pair for pair in names(store) if pair[0][0] in "ec"] == [
+        ("c", False), ("c/d", True), ("e", False), ("e/f", True), ("e/f/b", True),
+    ]  # fmt: skip
+    store.delete("e/f")
+    assert ("e/f", False) in names(store) and ("e/f/b", True) in names(store)
+    store.delete("e/f/b")
+    assert not (tmp_path / "mail/e/f/b").exists()
+
+
+def test_no_names_without_a_mailbox(tmp_path: Path) -> None:
+    store = at(tmp_path, ":NO-NOSELECT")
+    store.create("a/")
+    assert (tmp_path / "mail/a").is_file()
+    store.create("b/c/d")
+    store.delete("b/c/d")
+    assert [name for name, _ in names(store)] == ["a", "INBOX"] and not (tmp_path / "mail/b").exists()
+
+
+def test_a_directory_is_no_mailbox(tmp_path: Path) -> None:
+    store = at(tmp_path, "")
+    store.create("a/b")
+    for attempt in (store.open, store.status, store.save):
+        with pytest.raises(UserError, match=r"^Mailbox isn't selectable$"):
+            attempt("a")
+    (entry,) = [entry for entry in store.list(["a"])]
+    assert entry.node and not entry.selectable
+
+
+def test_the_directory_of_an_inbox_is_made(tmp_path: Path) -> None:
+    store = at(tmp_path, "")
+    assert store.status("INBOX").messages == 0
+    assert (tmp_path / "in/box").is_file()
