@@ -44,13 +44,14 @@ def reload(context: Context, _arguments: Arguments) -> int:
 
 def stop(context: Context, _arguments: Arguments) -> int:
     """End the server, and wait until it has ended."""
+    base_dir = context.settings().get(AdminSettings).base_dir
     pid = signal_master(context, signal.SIGTERM)
     if context.server:
         return 0  # the server that is stopped is the one that runs us
     end = time.monotonic() + STOP_SECS
     while time.monotonic() < end:
-        if not master_pid.is_alive(pid):
-            return 0
+        if master_pid.read_pid(base_dir) != pid or not master_pid.is_alive(pid):
+            return 0  # it removes the file last
         time.sleep(0.02)
     raise AdminError(f"The server did not stop in {STOP_SECS:.0f} seconds")
 

@@ -9,14 +9,14 @@ from pydovecot.base import mutf7
 
 
 def run(context: Context, arguments: Arguments) -> int:
-    """-7 (the default): encode. -8: decode. A name that cannot be is told, the others are printed."""
+    """-8 (the default): encode UTF-8. -7: decode mUTF-7. A name that cannot be is told, the others are printed."""
     decode, status = False, OK
     try:
         options, names = getopt.getopt(arguments.raw, "78")
     except getopt.GetoptError as exc:
         raise BadArguments(f"mutf7: invalid option -- '{exc.opt}'") from None
     for option, _value in options:
-        decode = option == "-8"
+        decode = option == "-7"
     if not names:
         raise Usage
     for name in names:

@@ -41,11 +41,12 @@ class Masks:
 
 
 def contains(network: Network, text: str) -> bool:
-    """The address is in the network; no address never is."""
+    """The address is in the network; no address never is. A network of everything has both families."""
     try:
-        return ipaddress.ip_address(text) in network
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
+    return network.prefixlen == 0 or address in network
 
 
 def parse_network(text: str) -> Network | None:
