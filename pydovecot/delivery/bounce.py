@@ -20,6 +20,7 @@ from pydovecot.mime import header
 from pydovecot.settings.expand import expand
 
 SEND_SECS: Final = 30.0
+MAX_SUBJECT: Final = 200
 _ADDRESS: Final = re.compile(r"[^\s<>\x00-\x1f\x7f]+@[^\s<>\x00-\x1f\x7f]+")
 
 
@@ -41,11 +42,9 @@ class Rejection:
         """The whole message, CRLF."""
         unique = f"{int(now)}.{random(8).hex()}@{self.hostname}"
         boundary = f"{unique.replace('@', '/')}"
-        table = {
-            "n": "\r\n", "r": self.reason, "s": shown(self.mail.fields.get(b"subject", b""), decode=True),
-            "t": self.recipient,
-        }  # fmt: skip
-        subject = shown(expand(settings.rejection_subject, table).encode())
+        about = shown(self.mail.fields.get(b"subject", b""), decode=True, most=MAX_SUBJECT)
+        table = {"n": "\r\n", "r": self.reason, "s": about, "t": self.recipient}
+        subject = shown(expand(settings.rejection_subject, table).encode(), most=2 * MAX_SUBJECT)
         text = expand(settings.rejection_reason, table)
         block = self.mail.spool.head(HEAD_BYTES)
         original = block[: header.end(block)].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

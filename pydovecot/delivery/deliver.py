@@ -3,6 +3,7 @@
 The mailbox that was asked for is tried first, then INBOX: mail is not refused because a folder is missing.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -40,6 +41,8 @@ class Delivery:
     event: Event
     internal_error: Callable[[], str]
     variables: Mapping[str, str] = field(default_factory=dict)
+    session_millisecs: int = 0  # how long the message took to come
+    _begin: float = 0.0
 
     def deliver(
         self, mail: Mail, mailbox: str, *, flags: FlagSet = FlagSet(NO_FLAGS, frozenset()),
@@ -49,6 +52,7 @@ class Delivery:
 
         Gives the same for the next recipient. Raises DeliveryFailed; then nothing was saved.
         """
+        self._begin = time.monotonic()
         names = [mailbox] if mailbox.upper() == INBOX else [mailbox, INBOX]
         failure = DeliveryFailed(None, self.internal_error())
         for name in names:
@@ -81,8 +85,9 @@ class Delivery:
                 save.write(chunk)
         save.finish()
         result = save.commit()
-        self._log(mail, f"saved mail to {name}")
-        return result.contents[0] if result.contents else None
+        content = result.contents[0] if result.contents else None
+        self._log(mail, f"saved mail to {name}", content.storage_id if content is not None else "")
+        return content
 
     def _open(self, name: str) -> Save:
         try:
@@ -117,8 +122,12 @@ class Delivery:
             self.event.exception(f"save failed to {where}", exc)
             raise _Refused(where, None, self.internal_error()) from exc
 
-    def _log(self, mail: Mail, what: str) -> None:
-        values = {**self.variables, **mail.log_values, "$": what}
+    def _log(self, mail: Mail, what: str, storage_id: str = "") -> None:
+        values = {
+            **self.variables, **mail.log_values, "$": what, "storage_id": storage_id,
+            "delivery_time": str(int((time.monotonic() - self._begin) * 1000)),
+            "session_time": str(self.session_millisecs),
+        }  # fmt: skip
         self.event.info(expand(self.settings.deliver_log_format, values))
 
 

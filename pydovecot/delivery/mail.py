@@ -6,10 +6,12 @@ from functools import cached_property
 from typing import Final
 
 from pydovecot.delivery.spool import Spool
-from pydovecot.mime import header, msgid, words
+from pydovecot.mime import address, header, msgid, words
 
 HEAD_BYTES: Final = 1 << 16  # the fields of the log line are looked for in so much of the message
-MAX_SHOWN: Final = 200  # Dovecot cuts what a log line takes from the message too
+# Octets that a log line takes from the message, as in Dovecot.
+MAX_MESSAGE_ID: Final = 200
+MAX_SHOWN: Final = 80
 _WANTED: Final = frozenset((b"message-id", b"from", b"subject"))
 
 
@@ -50,27 +52,22 @@ class Mail:
     def message_id(self) -> str:
         """The Message-ID with its brackets, "" when there is none that is one."""
         found = msgid.find_all(self.fields.get(b"message-id", b""))
-        return shown(b"<" + found[0] + b">") if found else ""
+        return shown(b"<" + found[0] + b">", most=MAX_MESSAGE_ID) if found else ""
 
     @cached_property
     def log_values(self) -> Mapping[str, str]:
         """The variables of deliver_log_format that the message decides."""
-        message_id = self.message_id
-        sizes = self.sizes
+        message_id = self.message_id or "unspecified"
+        subject = shown(self.fields.get(b"subject", b""), decode=True)
+        author = address.first(self.fields.get(b"from", b""))
+        origin = shown(b"%s@%s" % (author.mailbox, author.domain)) if author and _whole(author) else ""
+        sender = shown(self.sender.encode("utf-8", "surrogateescape"))
+        physical, virtual = str(self.sizes.physical), str(self.sizes.virtual)
         return {
-            "m": message_id or "unspecified",
-            "msgid": message_id or "unspecified",
-            "s": shown(self.fields.get(b"subject", b""), decode=True),
-            "subject": shown(self.fields.get(b"subject", b""), decode=True),
-            "f": shown(self.fields.get(b"from", b""), decode=True),
-            "from": shown(self.fields.get(b"from", b""), decode=True),
-            "e": self.sender,
-            "from_envelope": self.sender,
-            "p": str(sizes.physical),
-            "size": str(sizes.physical),
-            "w": str(sizes.virtual),
-            "vsize": str(sizes.virtual),
-        }
+            "m": message_id, "msgid": message_id, "s": subject, "subject": subject,
+            "f": origin, "from": origin, "e": sender, "from_envelope": sender,
+            "p": physical, "size": physical, "w": virtual, "vsize": virtual,
+        }  # fmt: skip
 
     @cached_property
     def sizes(self) -> Counted:
@@ -85,9 +82,16 @@ class Mail:
         return Counted(physical, virtual)
 
 
-def shown(raw: bytes, *, decode: bool = False) -> str:
-    """A header's value for a log line: one line, printable, not longer than a line should be."""
+def _whole(author: address.Address) -> bool:
+    missing = (None, b"", address.MISSING_MAILBOX, address.MISSING_DOMAIN, address.SYNTAX_ERROR)
+    return author.mailbox not in missing and author.domain not in missing
+
+
+def shown(raw: bytes, *, decode: bool = False, most: int = MAX_SHOWN) -> str:
+    """A header's value for a log line: one line, printable, at most so many octets."""
     text = words.decode(raw) if decode else raw.decode("utf-8", "replace")
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "?" for char in text.replace("\n", " "))
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+    if len(text) * 4 <= most or len(whole := text.encode()) <= most:
+        return text
+    return whole[: most - 3].decode("utf-8", "ignore") + "..."

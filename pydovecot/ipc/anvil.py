@@ -16,6 +16,7 @@ from pydovecot.event.event import Event
 
 HANDSHAKE: Final = b"VERSION\tanvil\t1\t0\n"
 MAX_REPLY: Final = 1024  # a count, or two numbers
+ANSWER_SECS: Final = 5.0
 MAX_WAITING: Final = 10_000  # questions without an answer: anvil hangs, answer them ourselves
 
 
@@ -159,6 +160,48 @@ class AnvilClient:
         self.close()
         if self._on_lost is not None:
             self._on_lost()
+
+
+class AnvilQuestions:
+    """Asks anvil from a process that waits for the answer. Without anvil it is "none", logged once."""
+
+    def __init__(self, path: str, event: Event) -> None:
+        self._path, self._event = path, event
+        self._sock: socket.socket | None = None
+        self._told = False
+
+    def lookup(self, name: str) -> int:
+        """How many sessions there are under that name."""
+        try:
+            if self._sock is None:
+                self._connect()
+            assert self._sock is not None
+            self._sock.sendall(tabescape.join_text(["LOOKUP", name]))
+            answer = b""
+            while not answer.endswith(b"\n"):
+                data = self._sock.recv(MAX_REPLY)
+                if not data:
+                    raise ConnectionError(0, "Connection closed")
+                answer += data
+        except OSError as exc:
+            self.close()
+            if not self._told:
+                self._event.error(f"anvil: {self._path}: {exc.strerror or exc}")
+            self._told = True
+            return 0
+        return _number(answer.rstrip(b"\n"))
+
+    def _connect(self) -> None:
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock.settimeout(ANSWER_SECS)
+        self._sock.connect(self._path)
+        self._sock.sendall(HANDSHAKE)
+
+    def close(self) -> None:
+        """Disconnect; the next question connects anew."""
+        if self._sock is not None:
+            self._sock.close()
+        self._sock = None
 
 
 def _number(text: bytes) -> int:

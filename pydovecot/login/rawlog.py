@@ -3,23 +3,26 @@
 Each line begins with the time of its first octet. The login is not there, so no password; but all mail is.
 """
 
+import itertools
 import os
 import time
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from pydovecot.event.event import Event
 from pydovecot.login.mail_session import MailSession
 from pydovecot.login.settings import MailUserSettings
 
+_NUMBERS: Final = itertools.count(1)  # of this process's sessions
+
 
 class RawLog:
-    """The files of one session, `YYYYMMDD-HHMMSS.PID.1.in` and `.out`; without a directory there is none."""
+    """The files of one session, `YYYYMMDD-HHMMSS.PID.N.in` and `.out`; without a directory there is none."""
 
     def __init__(self, directory: str, event: Event) -> None:
         self._files: list[_Lines] = []
         if not directory or not os.path.isdir(directory):
             return
-        name = f"{directory}/{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}.1"
+        name = f"{directory}/{time.strftime('%Y%m%d-%H%M%S')}.{os.getpid()}.{next(_NUMBERS)}"
         for suffix in (".in", ".out"):
             try:
                 self._files.append(_Lines(_create(name + suffix)))

@@ -3,6 +3,7 @@
 import os
 import re
 import ssl
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -271,6 +272,25 @@ def test_delivered_to(start: Start, choice: str) -> None:
     assert head == "Return-Path: <>\n" + named
 
 
+@pytest.mark.parametrize("choice", ["none", "original", "final"])
+def test_whom_the_received_field_names(start: Start, choice: str) -> None:
+    server = start(f"lmtp_hdr_delivery_address = {choice}\n")
+    client = server.unix()
+    client.say("LHLO h")
+    client.deliver("alice")
+    client.say("MAIL FROM:<>")
+    client.say("RCPT TO:<bob> ORCPT=rfc822;bobby@example.com")
+    client.say("DATA")
+    client.send(MESSAGE + b".\r\n")
+    client.reply()
+    client.close()
+    named = [
+        re.findall(r"^\tfor <(.*)>; ", text_of(server.files(user)[0]), re.MULTILINE) for user in USERS[:2]
+    ]
+    original = "bobby@example.com" if choice == "original" else "bob"
+    assert named == ([[], []] if choice == "none" else [["alice"], [original]])
+
+
 def test_log_format(start: Start) -> None:
     server = start("deliver_log_format = %$ from=<%f> subject=%s env=%e size=%p vsize=%w id=%m\n")
     client = server.unix()
@@ -282,6 +302,90 @@ def test_log_format(start: Start) -> None:
     vsize = size + path.read_bytes().count(b"\n")
     facts = rf"env=a@b size={size} vsize={vsize} id=unsp"
     server.wait_log(rf"saved mail to INBOX from=<.*a@b.*> subject=.* x {facts}")
+
+
+def test_the_variables_of_the_log_format(start: Start) -> None:
+    names = "msgid subject from from_envelope size vsize to_envelope storage_id"
+    wanted = " ".join(f"{name}=%{{{name}}}" for name in names.split())
+    server = start(f"deliver_log_format = %$ {wanted} d=%{{delivery_time}} s=%{{session_time}}.\n")
+    client = server.unix()
+    client.say("LHLO h")
+    long = b"=?utf-8?q?gr=C3=BC=C3=9Fe?= " + b"x" * 100
+    fields = b'From: "J. D." <jd@x.y>, other@z\r\nSubject: %s\r\nMessage-ID: <m@x> (c)\r\n' % long
+    client.deliver("alice+d", message=fields + b"\r\nbody\r\n")
+    client.deliver("bob", message=b"From: nobody\r\n\r\n", sender="")
+    client.close()
+    (path,) = server.files("alice")
+    sizes = [int(number) for number in re.findall(r"[SW]=(\d+)", path.name)]
+    server.wait_log(
+        rf"saved mail to INBOX msgid=<m@x> subject=grüße x{{69}}\.\.\. from=jd@x\.y from_envelope=a@b"
+        rf" size={sizes[0]} vsize={sizes[1]} to_envelope=alice\+d storage_id={re.escape(path.name)}"
+        r" d=\d+ s=\d+\.$"
+    )
+    server.wait_log("INBOX msgid=unspecified subject= from= from_envelope=<?>? size=")
+
+
+def test_too_many_at_once(start: Start) -> None:
+    server = start("lmtp_user_concurrency_limit = 1\n")
+    one, other = server.unix(), server.unix()
+    for client in (one, other):
+        client.say("LHLO h")
+        client.say("MAIL FROM:<a@b>")
+    assert one.say("RCPT TO:<alice>") == "250 2.1.5 OK"
+    refused = "451 4.3.0 <{}> Too many concurrent deliveries for user"
+    wait_for(lambda: other.say("RCPT TO:<alice+x>") == refused.format("alice+x"))
+    assert one.say("RCPT TO:<alice>") == refused.format("alice")
+    assert other.say("RCPT TO:<bob>") == "250 2.1.5 OK"
+    assert one.say("RSET") == "250 2.0.0 OK"
+    wait_for(lambda: other.say("RCPT TO:<alice>") == "250 2.1.5 OK")
+    other.close()
+    one.say("MAIL FROM:<a@b>")
+    wait_for(lambda: one.say("RCPT TO:<alice>") == "250 2.1.5 OK")
+    one.close()
+
+
+def test_rawlog(start: Start) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = start(f"protocol lmtp {{\n  lmtp_rawlog_dir = {folder}\n}}\n")
+        for _ in range(2):
+            client = server.unix()
+            client.say("LHLO h")
+            assert client.deliver("alice")[0].startswith("250 ")
+            client.say("QUIT")
+            client.close()
+        wait_for(lambda: len(list(Path(folder).iterdir())) == 4)
+        names = sorted(path.name for path in Path(folder).iterdir())
+        assert [re.sub(r"^\d{8}-\d{6}\.\d+\.[12]\.", "", name) for name in names] == ["in", "out"] * 2
+        said, answered = ((Path(folder) / name).read_bytes().splitlines() for name in names[:2])
+        assert (Path(folder) / names[0]).stat().st_mode & 0o777 == 0o600
+        lines = [re.sub(rb"^\d{10}\.\d{6} ", b"", line) for line in said]
+        assert lines[:5] == [b"LHLO h", b"MAIL FROM:<a@b>", b"RCPT TO:<alice>", b"DATA", b"Subject: t"]
+        assert lines[-2:] == [b".", b"QUIT"]
+        assert answered[0].split(b" ")[1] == b"220" and answered[-1].endswith(b" 221 2.0.0 Bye")
+
+
+def test_the_log_tells_where_a_client_left(start: Start) -> None:
+    server = start("")
+    for lines, state in (
+        (["LHLO h"], "READY"),
+        (["LHLO h", "MAIL FROM:<>"], "MAIL FROM"),
+        (["LHLO h", "MAIL FROM:<>", "RCPT TO:<bob>"], "RCPT TO"),
+        (["LHLO h", "MAIL FROM:<>", "RCPT TO:<bob>", "DATA"], "DATA"),
+    ):
+        client = server.unix()
+        for line in lines:
+            client.say(line)
+        client.close()
+        server.wait_log(rf"Disconnect from local: Connection closed.* \(state={state}\)$")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until it holds, for as long as a slow machine may take."""
+    for _ in range(300):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came")
 
 
 def test_a_mailbox_that_cannot_be_written(start: Start) -> None:
@@ -370,5 +474,3 @@ def test_a_stop_is_said_to_a_waiting_client() -> None:
     assert client.reply() == "421 4.3.2 mx.example.org Shutting down"
     client.close()
     server.running.close()
-
-

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthMaster, UserReply
 from pydovecot.services.lmtp.connection import LmtpConnection
-from pydovecot.services.lmtp.delivery import LocalDelivery
+from pydovecot.services.lmtp.delivery import LocalDelivery, largest_message
 from pydovecot.services.lmtp.settings import LmtpSettings
 from pydovecot.services.lmtp.transaction import Client
 from pydovecot.settings.view import SettingsView
@@ -35,4 +35,7 @@ def connection(view: SettingsView, event: Event, *, trusted: bool = False) -> Lm
     backend = LocalDelivery(view, event, EverybodyIsHere(), "host", lambda _prefix: None)
     client = Client("session0session0session", trusted=trusted)
     settings = view.get(LmtpSettings)
-    return LmtpConnection(client, backend, settings, event, hostname="host", tls_offered=True)
+    return LmtpConnection(
+        client, backend, settings, event, hostname="host", tls_offered=True,
+        max_size=largest_message(view, event),
+    )  # fmt: skip

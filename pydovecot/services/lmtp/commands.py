@@ -25,6 +25,7 @@ MAX_RECIPIENTS: Final = 1000  # RFC 5321 4.5.3.1.8 wants a hundred
 MAX_HELO: Final = 255
 MAX_FORWARD: Final = 4096
 _CHUNK: Final = re.compile(rb"([0-9]{1,19})(?: (.*))?")
+_SIZE: Final = re.compile(rb"[0-9]{1,20}")  # RFC 1870 4
 _BODY_TYPES: Final = frozenset((b"7BIT", b"8BITMIME"))
 Handler = Callable[["LmtpConnection", bytes], Iterator[bytes]]
 
@@ -38,6 +39,8 @@ def lhlo(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
     name = args.split()[0].decode("utf-8", "replace")
     connection.client.helo = "".join(char if char.isprintable() else "?" for char in name[:MAX_HELO])
     lines = [connection.hostname, "8BITMIME", "CHUNKING", "ENHANCEDSTATUSCODES", "PIPELINING"]
+    if connection.max_size:
+        lines.append(f"SIZE {connection.max_size}")
     if connection.tls_offered and not connection.client.tls:
         lines.append("STARTTLS")
     if connection.client.trusted:
@@ -47,7 +50,7 @@ def lhlo(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
 
 
 def mail(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
-    """MAIL FROM:<path> [BODY=...]."""
+    """MAIL FROM:<path> [BODY=...] [SIZE=...]."""
     if connection.transaction is not None:
         yield replies.MAIL_GIVEN
         return
@@ -58,31 +61,39 @@ def mail(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
         yield _bad_path("FROM", exc)
         return
     try:
-        problem = _mail_parameters(paths.parse_parameters(rest, "MAIL"))
+        size = _mail_parameters(paths.parse_parameters(rest, "MAIL"))
     except BadPath as exc:
-        problem = replies.reply(501, "5.5.4", str(exc))
-    if problem:
-        yield problem
+        yield replies.reply(501, "5.5.4", str(exc))
+        return
+    except _Refused as exc:
+        yield exc.answer
+        return
+    if 0 < connection.max_size < size:
+        yield replies.TOO_LARGE
         return
     connection.transactions += 1
     number = connection.transactions
     session = connection.client.session + (f":T{number}" if number > 1 else "")
-    connection.transaction = Transaction(sender, session)
+    connection.transaction = Transaction(sender, session, size=size, begin=connection.backend.now())
     yield replies.MAIL_OK
 
 
-def _mail_parameters(parameters: list[tuple[bytes, bytes | None]]) -> bytes:
-    """The reply to parameters that cannot be had; b"" when all is well."""
-    seen: set[bytes] = set()
+def _mail_parameters(parameters: list[tuple[bytes, bytes | None]]) -> int:
+    """The size that they tell, 0 without. Raises _Refused."""
+    found: dict[bytes, bytes | None] = {}
     for name, value in parameters:
-        if name in seen:
-            return replies.reply(501, "5.5.4", f"Duplicate {name.decode()}= parameter")
-        seen.add(name)
-        if name != b"BODY":
-            return replies.UNSUPPORTED
-        if value is None or value.upper() not in _BODY_TYPES:
-            return replies.UNSUPPORTED_BODY
-    return b""
+        if name in found:
+            raise _Refused(replies.reply(501, "5.5.4", f"Duplicate {name.decode()}= parameter"))
+        found[name] = value
+        if name == b"SIZE":
+            # Also where it was not announced: the parameter alone must not cost anybody a message.
+            if value is None or _SIZE.fullmatch(value) is None:
+                raise _Refused(replies.BAD_SIZE)
+        elif name != b"BODY":
+            raise _Refused(replies.UNSUPPORTED)
+        elif value is None or value.upper() not in _BODY_TYPES:
+            raise _Refused(replies.UNSUPPORTED_BODY)
+    return int(found.get(b"SIZE") or 0)
 
 
 def rcpt(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
@@ -116,24 +127,22 @@ def _add_recipient(
     transaction.attempts += 1
     number = transaction.attempts
     same = transaction.by_address.get(address.encode())
-    if same is not None:
-        transaction.recipients.append(
-            Recipient(address, same.session, same.account, same.detail, original, same)
-        )
-        return replies.RCPT_OK
     session = transaction.session + (f":R{number}" if number > 1 else "")
     shown = address.encode().decode("utf-8", "surrogateescape")
     try:
-        account, detail = connection.backend.find(connection.client, address, session, forward)
+        if same is None:
+            account, detail = connection.backend.find(connection.client, address, session, forward)
+            recipient = Recipient(address, session, account, detail, original)
+        else:
+            recipient = Recipient(address, same.session, same.account, same.detail, original, same)
+        connection.backend.admit(connection.client, recipient, transaction.size)
     except NoSuchUser as exc:
         return replies.reply(550, "5.1.1", f"<{shown}> User doesn't exist: {exc}")
     except NotTaken as exc:
         return exc.answer
     except LookupFailed:
         return replies.reply(451, "4.3.0", f"<{shown}> Temporary user lookup failure")
-    recipient = transaction.by_address[address.encode()] = Recipient(
-        address, session, account, detail, original
-    )
+    transaction.by_address.setdefault(address.encode(), recipient)
     transaction.recipients.append(recipient)
     return replies.RCPT_OK
 
@@ -232,6 +241,8 @@ def bdat(connection: "LmtpConnection", args: bytes) -> Iterator[bytes]:
         incoming.refused = replies.CHUNK_FAILED
     else:
         incoming.refused = _missing(connection)
+    if not incoming.refused and transaction is not None and connection.too_large(incoming.octets):
+        incoming.refused = replies.TOO_LARGE * (len(transaction.recipients) if incoming.last else 1)
     if incoming.refused:
         yield incoming.refused
         if transaction is not None:

@@ -34,13 +34,16 @@ class LmtpConnection:
         hostname: str,
         welcome: str = "Dovecot ready.",
         tls_offered: bool = False,
+        max_size: int = 0,
     ) -> None:
         self.client, self.backend, self.settings, self.event = client, backend, settings, event
         self.hostname, self.welcome, self.tls_offered = hostname, welcome, tls_offered
+        self.max_size = max_size  # of a message, 0: any
         self.transaction: Transaction | None = None
         self.transactions = 0
         self.closed = False
         self.close_reason = ""
+        self.last_state = ""
         self.wants_tls = False
         self.incoming: Incoming | None = None
         self.reader = SmtpReader()
@@ -79,12 +82,13 @@ class LmtpConnection:
         if self.transaction is not None:
             self.transaction.close()
             self.transaction = None
+            self.backend.forget()
 
     def close(self, reason: str) -> None:
         """The connection is over."""
-        self.reset()
         if not self.closed:
-            self.closed, self.close_reason = True, reason
+            self.closed, self.close_reason, self.last_state = True, reason, self.state
+        self.reset()
 
     def goodbye(self, code: str, text: str) -> bytes:
         """421 for a client that is sent away."""
@@ -132,11 +136,21 @@ class LmtpConnection:
             return
         if incoming.refused or incoming.broken:
             return
+        if self.too_large(len(data)):
+            incoming.broken, transaction.failed = replies.TOO_LARGE, True
+            return
         try:
             transaction.spool.write(data)
         except InternalError as exc:
             self.event.error(str(exc))
-            incoming.broken = transaction.failed = True
+            incoming.broken, transaction.failed = replies.NO_SPOOL, True
+
+    def too_large(self, octets: int) -> bool:
+        """True if the message may not have so many more."""
+        transaction = self.transaction
+        if not self.max_size or transaction is None:
+            return False
+        return (transaction.spool.size if transaction.spool is not None else 0) + octets > self.max_size
 
     def _end_of_data(self) -> Iterator[bytes]:
         transaction, incoming = self.transaction, self.incoming
@@ -146,12 +160,13 @@ class LmtpConnection:
             return  # answered before
         if incoming.broken:
             # Nobody has it: at the end each recipient is told, RFC 2033 4.2.
-            yield replies.NO_SPOOL * (len(transaction.recipients) if incoming.last else 1)
+            yield incoming.broken * (len(transaction.recipients) if incoming.last else 1)
             if incoming.last:
                 self.reset()
         elif not incoming.last:
             yield replies.reply(250, "2.0.0", f"Added {incoming.octets} octets")
         else:
+            yield replies.FLUSH
             try:
                 answers = self.backend.deliver(self.client, transaction)
             finally:

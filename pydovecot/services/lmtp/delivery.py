@@ -19,6 +19,7 @@ from pydovecot.login.mail_stores import Stores
 from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
+from pydovecot.services.lmtp.crowd import Crowd
 from pydovecot.services.lmtp.replies import reply
 from pydovecot.services.lmtp.settings import LmtpSettings
 from pydovecot.services.lmtp.transaction import (
@@ -30,6 +31,7 @@ from pydovecot.services.lmtp.transaction import (
     Transaction,
 )
 from pydovecot.settings.view import SettingsView
+from pydovecot.storage import plugins
 from pydovecot.storage.api import SavedContent
 from pydovecot.storage.settings import MailSettings
 
@@ -50,8 +52,8 @@ class Account:
         return (self.user, *self.fields.items())
 
 
-def received(client: Client, transaction: Transaction, hostname: str, now: float) -> str:
-    """The Received field, RFC 5321 4.4."""
+def received(client: Client, transaction: Transaction, to: str, hostname: str, now: float) -> str:
+    """The Received field, RFC 5321 4.4. `to`: whom it is for, "" to say nothing of that."""
     origin = client.helo or "unknown"
     if client.remote_ip:
         origin += f" ([{'IPv6:' if ':' in client.remote_ip else ''}{client.remote_ip}])"
@@ -60,11 +62,9 @@ def received(client: Client, transaction: Transaction, hostname: str, now: float
         lines.append(f"(using {client.tls})")
     lines += [f"by {hostname} with {'LMTPS' if client.tls else 'LMTP'}", f"id {transaction.session}"]
     last = f"(envelope-from <{transaction.sender_address}>)"
-    if len(transaction.recipients) == 1:
-        # With more than one, each would learn of the others.
-        lines += [last, f"for <{transaction.recipients[0].address}>"]
-    else:
-        lines.append(last)
+    lines.append(last)
+    if to:
+        lines.append(f"for <{to}>")
     return "\r\n\t".join(lines) + f"; {formatdate(now, localtime=True)}\r\n"
 
 
@@ -78,16 +78,17 @@ class LocalDelivery:
         auth: AuthMaster,
         hostname: str,
         set_log_prefix: Callable[[str], None],
+        crowd: Crowd | None = None,
     ) -> None:
         self._view, self._event, self._auth, self._hostname = view, event, auth, hostname
-        self._set_log_prefix = set_log_prefix
+        self._set_log_prefix, self._crowd = set_log_prefix, crowd
         self._stores = Stores(SERVICE, event)
         self._users: dict[tuple[str | tuple[str, str], ...], MailUser] = {}
         self._settings = view.get(LmtpSettings)
         self._delivery = view.get(DeliverySettings)
 
     def find(self, client: Client, recipient: Path, session: str, forward: str) -> tuple[object, str]:
-        """Ask userdb. Raises NoSuchUser, LookupFailed, NotTaken."""
+        """Ask userdb. Raises NoSuchUser, LookupFailed."""
         local = recipient.local.decode("utf-8", "surrogateescape")
         domain = recipient.domain.decode("utf-8", "surrogateescape")
         name, box = detail.split(local, domain, self._delivery.recipient_delimiter)
@@ -104,17 +105,34 @@ class LocalDelivery:
             raise LookupFailed from exc
         if found is None:
             raise NoSuchUser(name)
-        account = Account(found.user, found.fields)
-        if self._settings.lmtp_rcpt_check_quota:
-            self._check_room(client, Recipient(recipient, session, account), account)
-        return account, box
+        return Account(found.user, found.fields), box
 
-    def _check_room(self, client: Client, recipient: Recipient, account: Account) -> None:
+    def admit(self, client: Client, recipient: Recipient, size: int) -> None:
+        """Not too many at once, and room in the mailbox. Raises NotTaken."""
+        account = recipient.account
+        assert isinstance(account, Account)
+        if self._crowd is not None and not self._crowd.enter(account.user):
+            text = f"<{recipient.address}> Too many concurrent deliveries for user"
+            raise NotTaken(reply(451, "4.3.0", text))
+        if self._settings.lmtp_rcpt_check_quota:
+            try:
+                self._check_room(client, recipient, account, size)
+            except NotTaken:
+                if self._crowd is not None:
+                    self._crowd.leave_last()
+                raise
+
+    def forget(self) -> None:
+        """Others may deliver to these recipients."""
+        if self._crowd is not None:
+            self._crowd.leave()
+
+    def _check_room(self, client: Client, recipient: Recipient, account: Account, size: int) -> None:
         """Raises NotTaken. What cannot be found out is no reason to refuse: the delivery will tell."""
         try:
             user = self._user(client, recipient, account)
             with self._stores.use(user, account.key) as store:
-                refused = store.refusal(INBOX)
+                refused = store.refusal(INBOX, size)
         except InternalError as exc:
             self._event.error(f"Failed to initialize user {account.user}: {exc}")
             text = str(exc) if self._settings.lmtp_verbose_replies else "Temporary internal error"
@@ -123,6 +141,11 @@ class LocalDelivery:
             self._set_log_prefix("")
         if refused is not None:
             raise NotTaken(self._failed(recipient, DeliveryFailed(refused, refused.text)))
+
+    @staticmethod
+    def now() -> float:
+        """Seconds."""
+        return time.monotonic()
 
     def close(self) -> None:
         """The client is gone."""
@@ -135,25 +158,29 @@ class LocalDelivery:
     def deliver(self, client: Client, transaction: Transaction) -> list[bytes]:
         """Each recipient's own affair: one that fails does not keep the others from their mail."""
         assert transaction.spool is not None
-        trace = received(client, transaction, self._hostname, time.time())
-        mail = Mail(transaction.spool, transaction.sender_address, self._added(transaction, trace))
+        mail = Mail(transaction.spool, transaction.sender_address, self._added(client, transaction))
+        millisecs = int((self.now() - transaction.begin) * 1000)
         shared: SavedContent | None = None
         answers: dict[int, bytes] = {}
         for recipient in transaction.recipients:
             if recipient.same_as is not None:
                 answers[id(recipient)] = answers[id(recipient.same_as)]
                 continue
-            answers[id(recipient)], shared = self._one(client, recipient, mail, shared)
+            answers[id(recipient)], shared = self._one(client, recipient, mail, shared, millisecs)
         return [answers[id(recipient)] for recipient in transaction.recipients]
 
-    def _added(self, transaction: Transaction, trace: str) -> bytes:
+    def _added(self, client: Client, transaction: Transaction) -> bytes:
         """Header fields that go before the message: the same for all recipients, so it is written once."""
         lines = f"Return-Path: <{transaction.sender_address}>\r\n"
-        if len(transaction.recipients) == 1:
-            address = self._delivery_address(transaction.recipients[0])
-            lines += f"Delivered-To: {address}\r\n" if address else ""
+        # With more than one, each would learn of the others.
+        alone = len(transaction.recipients) == 1
+        address = self._delivery_address(transaction.recipients[0]) if alone else ""
+        if address:
+            lines += f"Delivered-To: {address}\r\n"
         if self._settings.lmtp_add_received_header:
-            lines += trace
+            wanted = alone and self._settings.lmtp_hdr_delivery_address != "none"
+            to = address or transaction.recipients[0].address if wanted else ""
+            lines += received(client, transaction, to, self._hostname, time.time())
         return lines.encode("utf-8", "surrogateescape")
 
     def _delivery_address(self, recipient: Recipient) -> str:
@@ -161,12 +188,12 @@ class LocalDelivery:
         return {"final": recipient.address, "original": recipient.original}.get(choice, "")
 
     def _one(
-        self, client: Client, recipient: Recipient, mail: Mail, shared: SavedContent | None
+        self, client: Client, recipient: Recipient, mail: Mail, shared: SavedContent | None, millisecs: int
     ) -> tuple[bytes, SavedContent | None]:
         account = recipient.account
         assert isinstance(account, Account)
         try:
-            content = self._deliver_as_user(client, recipient, account, mail, shared)
+            content = self._deliver_as_user(client, recipient, account, mail, shared, millisecs)
         except DeliveryFailed as exc:
             return self._failed(recipient, exc), shared
         except InternalError as exc:
@@ -184,6 +211,7 @@ class LocalDelivery:
         account: Account,
         mail: Mail,
         shared: SavedContent | None,
+        millisecs: int,
     ) -> SavedContent | None:
         user = self._user(client, recipient, account)
         event = self._event.child(user=user.username, session=recipient.session)
@@ -195,6 +223,7 @@ class LocalDelivery:
                 event,
                 self._internal_error,
                 {**user.variables, "to_envelope": recipient.address},
+                millisecs,
             )
             return delivery.deliver(mail, mailbox or INBOX, shared=shared)
 
@@ -231,3 +260,16 @@ class LocalDelivery:
 def hostname_of(view: SettingsView) -> str:
     """The `hostname` setting, or the system's name."""
     return view.get(MailSettings).hostname or os.uname().nodename
+
+
+def largest_message(view: SettingsView, event: Event) -> int:
+    """The largest message that a plugin lets anybody have; 0: any."""
+    sizes = []
+    for plugin in plugins.configured(view.get(MailSettings).mail_plugins):
+        limit = getattr(plugin, "max_message_size", None)
+        if limit is not None:
+            try:
+                sizes.append(limit(view))
+            except InternalError as exc:
+                event.error(str(exc))
+    return min(filter(None, sizes), default=0)

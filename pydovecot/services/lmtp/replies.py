@@ -33,4 +33,7 @@ BAD_END_MARKER: Final = reply(501, "5.5.4", "Invalid end marker parameter")
 UNSUPPORTED: Final = reply(555, "5.5.4", "Unsupported parameters")
 UNSUPPORTED_BODY: Final = reply(555, "5.5.4", "Unsupported mail BODY type")
 TOO_MANY_RECIPIENTS: Final = reply(452, "4.5.3", "Too many recipients")
+BAD_SIZE: Final = reply(501, "5.5.4", "Invalid SIZE= parameter")
+TOO_LARGE: Final = reply(552, "5.3.4", "Message size exceeds administrative limit")
+FLUSH: Final = b""  # what was said so far goes out now: what follows may take its time
 NO_SPOOL: Final = reply(451, "4.3.0", "Temporary internal failure")

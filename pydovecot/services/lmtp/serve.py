@@ -7,25 +7,40 @@ import select
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from OpenSSL import SSL
 
 from pydovecot.base.networks import in_networks
+from pydovecot.ipc.anvil import AnvilQuestions
 from pydovecot.ipc.auth_master import AuthMaster
+from pydovecot.login import mail_user
+from pydovecot.login.rawlog import RawLog
 from pydovecot.login.settings import LoginSettings, SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.net.tls import Need, TlsClosed, TlsStream
 from pydovecot.runtime.context import Accepted, Context
+from pydovecot.services.lmtp import replies
 from pydovecot.services.lmtp.connection import LmtpConnection
-from pydovecot.services.lmtp.delivery import LocalDelivery, hostname_of
+from pydovecot.services.lmtp.crowd import Crowd
+from pydovecot.services.lmtp.delivery import SERVICE, LocalDelivery, hostname_of, largest_message
 from pydovecot.services.lmtp.settings import LmtpSettings
 from pydovecot.services.lmtp.transaction import Client
+from pydovecot.settings.expand import expand
 
 IDLE_SECS: Final = 300.0  # RFC 5321 4.5.3.2.7
 READ_BYTES: Final = 1 << 16
 STOP_CHECK_SECS: Final = 1.0
 SESSION_BYTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Kept from one client to the next."""
+
+    auth: AuthMaster
+    anvil: AnvilQuestions
 
 
 def session_id() -> str:
@@ -42,33 +57,42 @@ def on_connection(context: Context, accepted: Accepted) -> None:
         context.set_log_prefix(f"lmtp({pid}): ")
         shown = accepted.remote_ip or "local"
         context.event.info(f"Connect from {shown}")
-        if not isinstance(context.state, AuthMaster):
-            context.state = AuthMaster(context.run_path("auth-userdb"))
+        if not isinstance(context.state, State):
+            context.state = State(
+                AuthMaster(context.run_path("auth-userdb")),
+                AnvilQuestions(context.run_path("anvil"), context.event),
+            )
 
         def set_log_prefix(prefix: str) -> None:
             context.set_log_prefix(prefix or f"lmtp({pid}): ")
 
         hostname = hostname_of(view)
-        backend = LocalDelivery(view, context.event, context.state, hostname, set_log_prefix)
+        settings = view.get(LmtpSettings)
+        crowd = Crowd(settings.lmtp_user_concurrency_limit, context.state.anvil.lookup, context.anvil_fd())
+        backend = LocalDelivery(view, context.event, context.state.auth, hostname, set_log_prefix, crowd)
         contexts = TlsContexts(context.event)
         tls = contexts.get(view.get(SslSettings))
         connection = LmtpConnection(
-            client, backend, view.get(LmtpSettings), context.event,
+            client, backend, settings, context.event,
             hostname=hostname, welcome=view.get(LoginSettings).login_greeting, tls_offered=tls is not None,
+            max_size=largest_message(view, context.event),
         )  # fmt: skip
         sock.setblocking(False)
-        stream = _Stream(context, connection, sock)
+        variables = mail_user.variables("", SERVICE, {"session": client.session, "rip": client.remote_ip})
+        rawlog = RawLog(expand(settings.lmtp_rawlog_dir, variables), context.event)
+        stream = _Stream(context, connection, sock, rawlog)
         if accepted.ssl and tls is not None:
             stream.start_tls(TlsStream(tls, sock))
         try:
             stream.run(tls)
         finally:
-            state = connection.state
             connection.close("Connection closed")
+            state = connection.last_state
             unfinished = " (unfinished DATA command)" if state == "DATA" else ""
             why = f"{connection.close_reason}{unfinished} (state={state})"
             context.event.info(f"Disconnect from {shown}: {why}")
             stream.end()
+            rawlog.close()
             backend.close()
 
 
@@ -87,8 +111,10 @@ def _client(context: Context, accepted: Accepted, settings: LoginSettings) -> Cl
 class _Stream:
     """The loop of one client. Input is read only when all replies are out."""
 
-    def __init__(self, context: Context, connection: LmtpConnection, sock: socket.socket) -> None:
-        self._context, self._connection, self._sock = context, connection, sock
+    def __init__(
+        self, context: Context, connection: LmtpConnection, sock: socket.socket, rawlog: RawLog
+    ) -> None:
+        self._context, self._connection, self._sock, self._rawlog = context, connection, sock, rawlog
         self._tls: TlsStream | None = None
 
     def start_tls(self, stream: TlsStream) -> None:
@@ -144,6 +170,7 @@ class _Stream:
             if isinstance(data, bytes):
                 if not data:
                     connection.close("Connection closed")
+                self._rawlog.came(data)
                 return data
             if not self._wait(data, deadline) and time.monotonic() >= deadline:
                 self._last_word(connection.goodbye("4.4.2", "Disconnected for inactivity"))
@@ -157,11 +184,19 @@ class _Stream:
         return bool(select.select((), (self._sock,), (), min(left, STOP_CHECK_SECS))[1])
 
     def _send(self, chunks: Iterable[bytes]) -> None:
+        """All of them, in few pieces."""
+        waiting: list[bytes] = []
         for chunk in chunks:
-            self._write(chunk)
+            if chunk == replies.FLUSH and waiting:
+                self._write(b"".join(waiting))
+                waiting = []
+            else:
+                waiting.append(chunk)
+        self._write(b"".join(waiting))
 
     def _write(self, data: bytes) -> None:
         """All of `data`. TimeoutError when the client does not take it."""
+        self._rawlog.went(data)
         rest = memoryview(data)
         deadline = time.monotonic() + IDLE_SECS
         while rest:
@@ -175,6 +210,7 @@ class _Stream:
                 raise TimeoutError
 
     def _last_word(self, line: bytes) -> None:
+        self._rawlog.went(line)
         with contextlib.suppress(OSError, TlsClosed):
             if self._tls is not None:
                 self._tls.write(line)

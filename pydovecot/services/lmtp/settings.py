@@ -1,6 +1,6 @@
 """Settings that only lmtp reads."""
 
-from pydovecot.settings.declare import Settings, boolean, enum, strlist
+from pydovecot.settings.declare import Settings, boolean, enum, strlist, strvar, uint
 
 
 class LmtpSettings(Settings):
@@ -14,5 +14,7 @@ class LmtpSettings(Settings):
         "final", "final:none:original", doc="Which address Delivered-To has.", since="2.2.30"
     )
     lmtp_rcpt_check_quota = boolean("no", doc="Refuse recipients whose mailbox is full before the data.")
+    lmtp_user_concurrency_limit = uint("0", doc="Deliveries at once to one user; 0: as many as come.")
+    lmtp_rawlog_dir = strvar("", doc="Directory of files that show what is said.", since="2.3.2")
     lmtp_verbose_replies = boolean("no", doc="Tell the MTA the reason of internal errors.", since="2.3.19")
     lmtp_client_workarounds = strlist("", doc="whitespace-before-path, mailbox-for-path.", since="2.3.9")

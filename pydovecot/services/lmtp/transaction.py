@@ -51,6 +51,8 @@ class Transaction:
     by_address: dict[bytes, Recipient] = field(default_factory=dict)  # the first of each
     attempts: int = 0  # RCPTs so far, refused ones too: they number the recipients' session ids
     spool: Spool | None = None  # there once data has come
+    size: int = 0  # as MAIL has told it, RFC 1870; 0: it has not
+    begin: float = 0.0  # of the transaction, on the monotonic clock
     failed: bool = False  # the rest of a BDAT sequence is refused
 
     @property
@@ -72,7 +74,7 @@ class Incoming:
     last: bool = True
     octets: int = 0
     refused: bytes = b""
-    broken: bool = False  # it could not be kept
+    broken: bytes = b""  # it could not be kept: the reply to that
 
 
 class NoSuchUser(Exception):
@@ -94,8 +96,20 @@ class LookupFailed(Exception):
 class Backend(Protocol):
     """Users and their mail, behind the protocol."""
 
+    def now(self) -> float:
+        """A clock that only differences of are looked at."""
+        ...
+
     def find(self, client: Client, recipient: Path, session: str, forward: str) -> tuple[object, str]:
-        """Account and detail of an address. Raises NoSuchUser, LookupFailed, NotTaken."""
+        """Account and detail of an address. Raises NoSuchUser, LookupFailed."""
+        ...
+
+    def admit(self, client: Client, recipient: Recipient, size: int) -> None:
+        """The last look at a recipient before it is accepted. Raises NotTaken."""
+        ...
+
+    def forget(self) -> None:
+        """The transaction is over: its recipients are nobody's any more."""
         ...
 
     def spool(self) -> Spool:
