@@ -9,6 +9,8 @@ from pydovecot.settings import expand
 
 MAX_LOG_BAD_NAME: Final = 128
 _EMPTY: Final = "Empty username"
+# Homes are made of %u, %n and %d: none of them may be "..".
+_FOLDER_ABOVE: Final = re.compile(r"(?:\A|[@/])\.\.(?:[@/]|\Z)")
 
 
 class NameRules:
@@ -74,7 +76,11 @@ class NameRules:
             )
         user = raw.decode("utf-8", "surrogateescape") if self._translation else user
         user = self._formatted(request, user)
-        return user, None if user else _EMPTY
+        if not user:
+            return "", _EMPTY
+        if _FOLDER_ABOVE.search(user):
+            return "", f"Username names a folder above (username: {sanitize(username, MAX_LOG_BAD_NAME)})"
+        return user, None
 
     def _formatted(self, request: AuthRequest, user: str) -> str:
         if self._format == "%Lu":

@@ -305,7 +305,7 @@ class PassdbChain:
             return ""
         if request.mech == RPOP:  # a cached password says nothing about its id
             return ""
-        return f"P{entry.index}\t{request.expand(template)}"
+        return f"P{entry.index}\t{request.expand_key(template)}"
 
     def _take(self, entry: PassdbEntry, request: AuthRequest, cached: Cached) -> Result:
         """Set the request from a cached answer."""

@@ -124,6 +124,10 @@ class AuthRequest:
             return template
         return expand.expand(template, RequestTable(self), self._functions())
 
+    def expand_key(self, template: str) -> str:
+        """As `expand`, and different values never come to one text, wherever one ends and the next begins."""
+        return self.expand_escaped(template, lambda value: f"{len(value)}:{value}")
+
     def expand_path(self, template: str) -> str:
         """As `expand`, for a path: what a client sent never leads into another folder."""
         if "%" not in template:

@@ -135,7 +135,7 @@ class UserdbChain:
         template = entry.driver.cache_key
         if not self._cache.enabled or not template:
             return ""
-        return f"U{entry.index}\t{request.expand(template)}"
+        return f"U{entry.index}\t{request.expand_key(template)}"
 
     def _take(self, entry: UserdbEntry, request: AuthRequest, cached: Cached) -> UserResult:
         if not cached.known:

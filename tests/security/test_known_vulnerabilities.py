@@ -2,7 +2,9 @@
 
 Where a test elsewhere already holds the class, ELSEWHERE names it; that it is still there is held here.
 Classes that only memory-unsafe code can have (CVE-2019-7524, CVE-2017-14461) are left to the property tests,
-which take any bytes; those of parts that do not exist yet (OTP, JWT, hibernation, LDAP, SQL) come with these.
+which take any bytes; those of parts that do not exist yet (OTP: CVE-2026-27855, JWT: CVE-2021-29157, LDAP,
+hibernation: CVE-2020-24386, texts of attachments: CVE-2025-59031) come with these. Those of
+authentication are in test_auth_vulnerabilities.py.
 """
 
 import ast
@@ -13,11 +15,15 @@ import pytest
 from pydovecot.authdb.names import NameRules
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.authdb.settings import AuthSettings
+from pydovecot.event.event import Event
+from pydovecot.event.sinks import ListSink
 from pydovecot.mime import envelope
 from pydovecot.proto.imap.parser import Command, Parser, Signal
 from pydovecot.proto.imap.syntax import MAX_LIST_NESTING, BadSyntax
 from pydovecot.proto.imap.tokens import arguments
 from pydovecot.settings.expand import expand, user_table
+from pydovecot.settings.memory import MemoryView
+from tests.support import lmtp_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,8 +113,9 @@ def test_an_empty_local_part_is_an_address_like_others() -> None:
 @pytest.mark.parametrize("user", ["a@../../etc", "a@/etc/x", "../b@c", "a@..", ".@."])
 def test_a_user_name_names_no_other_folder(user: str) -> None:
     """CVE-2021-29157, CVE-2026-24031 class: what a client sends goes into a path."""
-    request = AuthRequest()
-    assert NameRules(AuthSettings(auth_username_chars="")).set_user(request, user) is None
+    request = AuthRequest(user=user)
+    refused = NameRules(AuthSettings(auth_username_chars="")).set_user(AuthRequest(), user)
+    assert (refused is None) == (user in ("a@/etc/x", ".@."))
     for template in ("/etc/auth/%d/passwd", "/etc/auth/%n", "/etc/auth/%u", "/auth/%{domain}/%{username}"):
         parts = request.expand_path(template).split("/")
         assert len(parts) == len(template.split("/"))
@@ -119,3 +126,16 @@ def test_values_are_not_expanded_again() -> None:
     """CVE-2026-27860 class: a % in what a client sends stays a % and finds no other variable."""
     table = user_table("%{home}@%h", "/root")
     assert expand("%u|%n|%d", table) == "%{home}@%h|%{home}|%h"
+
+
+@pytest.mark.parametrize("text", [b'"', b"<", b">", b"\\", b"(", b"\0", b"\xff", b"=", b"x" * 3000, b'"\\'])
+@pytest.mark.parametrize(
+    "verb", [b"NOOP", b"RSET", b"QUIT", b"VRFY", b"LHLO", b"MAIL", b"RCPT", b"XCLIENT", b"BDAT"]
+)
+def test_broken_arguments_are_answered(verb: bytes, text: bytes) -> None:
+    """CVE-2020-10957: NOOP with an argument that is no string ended Dovecot's lmtp."""
+    server = lmtp_memory.connection(MemoryView({}), Event(ListSink()), trusted=True)
+    server.greeting()
+    said = b"".join(server.feed(verb + b" " + text + b"\r\nNOOP\r\n"))
+    answers = [line for line in said.split(b"\r\n") if line[3:4] == b" "]
+    assert answers[0][:1] in b"25" and (len(answers) == 2 or answers[0].startswith(b"221"))
