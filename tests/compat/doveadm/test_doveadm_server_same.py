@@ -116,7 +116,8 @@ def test_the_socket_itself_is_trusted(mine: AdminServer, other: AdminServer) -> 
 def test_a_message_by_the_protocol(mine: AdminServer, other: AdminServer) -> None:
     text = b"Subject: x\r\n\r\n..dot\r\nend\r\n.\r\n"
     for server in (mine, other):
-        said = server.talk(HELLO % 0, LOGIN, b"\tbob\tsave\n", text, b"\tbob\tfetch\t--\ttext\tall\n", end=True)
+        fetch = b"\tbob\tfetch\t--\ttext\tall\n"
+        said = server.talk(HELLO % 0, LOGIN, b"\tbob\tsave\n", text, fetch, end=True)
         assert said == b"-\n+\n\n+\nSubject: x\x01n\x01n.dot\x01nend\t\n+\n"
 
 
@@ -199,7 +200,7 @@ def test_http_lists_what_it_can(mine: AdminServer, other: AdminServer) -> None:
         return {row["command"]: row["parameters"] for row in rows}
 
     one, two = listed(mine), listed(other)
-    host = ["who", "kick", "penalty", "user", "authCacheFlush", "logErrors", "logFind", "serviceStatus", "stop"]
+    host = "who kick penalty user authCacheFlush logErrors logFind serviceStatus stop".split()
     assert {name: one[name] for name in host} == {name: two[name] for name in host}
 
 

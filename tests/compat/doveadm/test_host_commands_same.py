@@ -199,7 +199,8 @@ def test_schemes(server: Server) -> None:
 def test_each_believes_the_other(server: Server, scheme: str) -> None:
     for make, check in ((ours, theirs), (theirs, ours)):
         made = make(server.conf, "pw", "-s", scheme, "-p", "pässword").out.decode().strip()
-        assert check(server.conf, "pw", "-t", made, "-p", "pässword") == Done(0, f"{made} (verified)\n".encode())
+        checked = check(server.conf, "pw", "-t", made, "-p", "pässword")
+        assert checked == Done(0, f"{made} (verified)\n".encode())
 
 
 def test_passwords_from_standard_input(server: Server) -> None:
