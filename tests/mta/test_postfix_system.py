@@ -4,7 +4,6 @@ import imaplib
 import os
 import shutil
 import smtplib
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.support.cluster import Cluster
 from tests.support.ordinary import python_for_everyone
 from tests.support.postfix import Postfix, postfix_missing
 from tests.support.serverconf import PASSWORD, ServerDir
+from tests.support.systemusers import remove_system_user
 
 pytestmark = [
     pytest.mark.process,
@@ -89,7 +89,7 @@ def system_host(mail_location: str) -> Iterator[SystemHost]:
             yield SystemHost(server, postfix)
     finally:
         for name in made:
-            subprocess.run(["userdel", name], check=False, capture_output=True)
+            remove_system_user(name)
 
 
 # In a spool folder that belongs to root nobody may make a dotlock: the lock is in the file.

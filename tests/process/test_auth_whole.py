@@ -21,6 +21,7 @@ from pydovecot.password import schemes
 from tests.support.authlab import SocketAuth, SocketConnection
 from tests.support.cluster import REPOSITORY, Cluster
 from tests.support.serverconf import ServerDir, render
+from tests.support.systemusers import add_system_user, remove_system_user
 
 pytestmark = pytest.mark.process
 FAIL2BAN_FILTER = Path("/etc/fail2ban/filter.d/dovecot.conf")
@@ -176,12 +177,11 @@ def test_fail2ban_finds_each_failed_attempt() -> None:
 def system_user() -> Iterator[tuple[str, str]]:
     """A real user of this system, with a password; removed afterwards."""
     name = "pd" + secrets.token_hex(3)
-    subprocess.run(["useradd", "--no-create-home", "--home-dir", f"/srv/{name}", name], check=True)
+    add_system_user(name, "--no-create-home", "--home-dir", f"/srv/{name}", password="tiger")
     try:
-        subprocess.run(["chpasswd"], input=f"{name}:tiger\n", text=True, check=True)
         yield name, "tiger"
     finally:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
+        remove_system_user(name)
 
 
 @pytest.fixture

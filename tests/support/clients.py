@@ -23,6 +23,7 @@ from tests.support.dovecot import DovecotInstance, dovecot_missing
 from tests.support.mailgen import generate
 from tests.support.ordinary import python_for_everyone
 from tests.support.serverconf import ServerDir
+from tests.support.systemusers import add_system_user, remove_system_user
 
 _serial = itertools.count(1)
 _known = itertools.count()
@@ -167,7 +168,7 @@ class Site:
     def close(self) -> None:
         self.server.close()
         for name in self.made:
-            subprocess.run(["userdel", name], check=False, capture_output=True)
+            remove_system_user(name)
 
 
 def make_system_user(name: str, homes: Path) -> None:
@@ -175,11 +176,7 @@ def make_system_user(name: str, homes: Path) -> None:
     homes.mkdir(exist_ok=True)
     homes.chmod(0o755)
     home = homes / name
-    subprocess.run(
-        ["useradd", "--create-home", "--home-dir", str(home), "--shell", "/usr/sbin/nologin", name],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    subprocess.run(["chpasswd"], input=f"{name}:{PASSWORD}\n".encode(), check=True, capture_output=True)
+    add_system_user(name, "--create-home", "--home-dir", str(home), password=PASSWORD)
 
 
 def real_users_conf(place: ServerDir) -> str:

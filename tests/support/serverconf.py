@@ -8,6 +8,8 @@ import os
 import pwd
 import shutil
 import tempfile
+import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +19,20 @@ from tests.support.ports import free_ports
 # As root the mail belongs to an uid of no one else; it needs no passwd entry.
 ROOT_MAIL_UID = 45017
 PASSWORD = "wonder"
+SHOWN_CHARS = 6000  # of a log, when a test fails
+
+_open: "list[ServerDir]" = []
+_closed: deque[tuple[float, str, str]] = deque(maxlen=4)  # when, which, the end of its log
+
+
+def last_lines(since: float) -> list[tuple[str, str]]:
+    """The ends of the logs of servers that wrote or ended since a time: which, and the text."""
+    running = [
+        (str(place.root), place.log_text()[-SHOWN_CHARS:])
+        for place in _open
+        if place.log.exists() and place.log.stat().st_mtime >= since - 1
+    ]
+    return running + [(name, text) for ended, name, text in _closed if ended >= since and text]
 
 
 @dataclass(slots=True)
@@ -41,6 +57,7 @@ class ServerDir:
         mail = root / "mail"
         mail.mkdir()
         os.chown(mail, uid, gid)
+        _open.append(made)
         return made
 
     def home(self, user: str) -> Path:
@@ -70,6 +87,9 @@ class ServerDir:
                 os.lchown(found, self.mail_uid, self.mail_gid)
 
     def close(self) -> None:
+        _closed.append((time.time(), str(self.root), self.log_text()[-SHOWN_CHARS:]))
+        if self in _open:
+            _open.remove(self)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

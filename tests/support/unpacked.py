@@ -6,8 +6,9 @@ PYDOVECOT_MTA_ROOT names the folder that `.ci/run` unpacks them into.
 import os
 import pwd
 import shutil
-import subprocess
 from pathlib import Path
+
+from tests.support.systemusers import add_system_user, remove_system_user
 
 
 def root() -> Path:
@@ -35,11 +36,10 @@ class SystemUser:
         try:
             return pwd.getpwnam(self._name)
         except KeyError:
-            command = ["useradd", "-r", "-M", "-s", "/usr/sbin/nologin", self._name]
-            subprocess.run(command, check=True, capture_output=True)
+            add_system_user(self._name, "--system", "--no-create-home")
             self._made = True
             return pwd.getpwnam(self._name)
 
     def __exit__(self, *_exc: object) -> None:
         if self._made:
-            subprocess.run(["userdel", self._name], check=False, capture_output=True)
+            remove_system_user(self._name)

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from tests.support import authlab
 from tests.support.cluster import Cluster
 from tests.support.dovecot import DovecotInstance, dovecot_missing
 from tests.support.serverconf import ServerDir
+from tests.support.systemusers import add_system_user, remove_system_user
 
 pytestmark = [
     pytest.mark.process,
@@ -60,12 +60,11 @@ account required pam_unix.so
 def user() -> Iterator[str]:
     """A system user with the password tiger."""
     name = "pd" + secrets.token_hex(3)
-    subprocess.run(["useradd", "--no-create-home", "--home-dir", f"/srv/{name}", name], check=True)
+    add_system_user(name, "--no-create-home", "--home-dir", f"/srv/{name}", password="tiger")
     try:
-        subprocess.run(["chpasswd"], input=f"{name}:tiger\n", text=True, check=True)
         yield name
     finally:
-        subprocess.run(["userdel", name], check=False, capture_output=True)
+        remove_system_user(name)
 
 
 @pytest.fixture

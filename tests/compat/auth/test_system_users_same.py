@@ -19,6 +19,7 @@ from tests.support.authduel import Ask, Duel, Login, Question
 from tests.support.cluster import Cluster
 from tests.support.dovecot import DovecotInstance, dovecot_missing
 from tests.support.serverconf import ServerDir
+from tests.support.systemusers import add_system_user, one_at_a_time, remove_system_user
 
 pytestmark = [
     pytest.mark.process,
@@ -59,15 +60,17 @@ def people() -> Iterator[People]:
     made = People(f"pda{mark}", f"pdb{mark}", f"pdg{mark}")
     try:
         for name in (made.name, made.locked):
-            subprocess.run(["useradd", "--no-create-home", "-d", f"/srv/{name}", name], check=True)
-        subprocess.run(["groupadd", made.group], check=True)
-        subprocess.run(["usermod", "-a", "-G", made.group, made.name], check=True)
-        subprocess.run(["chpasswd"], input=f"{made.name}:tiger\n", text=True, check=True)
+            password = "tiger" if name == made.name else ""
+            add_system_user(name, "--no-create-home", "-d", f"/srv/{name}", password=password)
+        with one_at_a_time():
+            subprocess.run(["groupadd", made.group], check=True)
+            subprocess.run(["usermod", "-a", "-G", made.group, made.name], check=True)
         yield made
     finally:
         for name in (made.name, made.locked):
-            subprocess.run(["userdel", name], check=False, capture_output=True)
-        subprocess.run(["groupdel", made.group], check=False, capture_output=True)
+            remove_system_user(name)
+        with one_at_a_time():
+            subprocess.run(["groupdel", made.group], check=False, capture_output=True)
 
 
 DRIVERS = {

@@ -115,8 +115,9 @@ def in_child(work: Callable[[], None]) -> None:
 @pytest.fixture
 def spool(tmp_path: Path) -> Path:
     """As /var/mail: only the group mail may make files there; the user's own mailbox is in it."""
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        os.chmod(path, 0o755)
+    for path in (tmp_path, *tmp_path.parents):
+        if "pytest-of-" in str(path):
+            os.chmod(path, 0o755)
     directory = tmp_path / "spool"
     directory.mkdir()
     os.chown(directory, 0, grp.getgrnam("mail").gr_gid)
