@@ -48,7 +48,7 @@ mkdir "$top/SOURCES"
 archive "$top/SOURCES/python.tar" -C "$tree" python
 {
     LD_LIBRARY_PATH=$tree/python/lib "$tree/python/bin/python3" -IB -c 'import platform; print("python", platform.python_version())'
-    [ ! -e "$python_dir/sources" ] || sed -n 's/^\([a-z][a-z-]*[a-z][3]*\)_\([0-9][0-9.]*[0-9]\).*\.dsc$/\1 \2/p' "$python_dir/sources"
+    [ ! -e "$python_dir/sources" ] || sed -n 's/^\([a-z][a-z0-9-]*\)_\([0-9][0-9.]*[0-9]\).*\.dsc$/\1 \2/p' "$python_dir/sources"
     sed -n 's/^\([A-Za-z][A-Za-z0-9_-]*\)==\([0-9.]*\).*/python3-\L\1 \2/p' "$RPM_DIR/requirements.lock"
 } >"$top/SOURCES/bundled"
 

@@ -39,7 +39,7 @@ SSLDIR=$root/etc/pki/dovecot OPENSSLCONFIG=$root/etc/pki/dovecot/dovecot-openssl
     sh "$root/usr/libexec/dovecot/mkcert.sh" >/dev/null 2>&1
 cp "$RPM_DIR/check_inside.py" "$root/tmp/"
 # A network of its own has the standard ports free; whatever is left over ends with the shell.
-unshare --mount --pid --fork --kill-child --net sh -euc '
+unshare --mount --pid --fork --kill-child --net --ipc sh -euc '
     ip link set lo up
     mount -t proc proc "$1/proc"
     exec chroot "$1" /usr/lib/pydovecot/python/bin/python3 -IXutf8 /tmp/check_inside.py

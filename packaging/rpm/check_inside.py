@@ -7,6 +7,7 @@ shipped, a login, a delivery.
 import ast
 import contextlib
 import ctypes
+import errno
 import imaplib
 import importlib
 import os
@@ -15,6 +16,7 @@ import poplib
 import smtplib
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -27,6 +29,10 @@ MESSAGE: Final = b"From: joe@example.org\r\nSubject: %s\r\n\r\nHello.\r\n"
 PLATFORM_MODULES: Final = ("os", "socket", "select", "signal", "resource", "fcntl", "mmap", "ssl", "time")
 # base/memory_file.py does without; tests/unit/test_old_systems.py has the same list.
 HANDLED: Final = frozenset({"os.memfd_create", "os.MFD_CLOEXEC"})
+UNAME26: Final = 0x20000
+PR_SET_SECCOMP: Final = 22
+SECCOMP_MODE_FILTER: Final = 2
+FIRST_NEW_CALL: Final = 314  # x86_64: 313 is finit_module, the last of Linux 3.10
 SUBJECTS: Final = (b"by dovecot-lda", b"by LMTP")
 
 
@@ -39,12 +45,36 @@ def main() -> None:
     print(f"glibc {version}, Python {sys.version.split()[0]}, {ssl.OPENSSL_VERSION}")
     print(f"{import_all()} modules imported, among them those of all roles: {' '.join(roles())}")
     check_platform()
+    old_kernel()
     configure()
     with server():
         deliver()
         read()
         administer()
     print("a login by TLS and a delivery: done")
+
+
+def old_kernel() -> None:
+    """From here on, and in all children, calls that Linux 3.10 lacks are not there: ENOSYS, by seccomp.
+
+    Libraries look at the number of the kernel too: it is below 3.
+    """
+    rules = struct.pack(
+        "HBBIHBBIHBBIHBBI",
+        *(0x20, 0, 0, 0),  # load the number of the call
+        *(0x35, 0, 1, FIRST_NEW_CALL),  # lower: skip one
+        *(0x06, 0, 0, 0x00050000 | errno.ENOSYS),  # fail
+        *(0x06, 0, 0, 0x7FFF0000),  # allow
+    )
+    code = ctypes.create_string_buffer(rules, len(rules))
+    program = struct.pack("HxxxxxxQ", len(rules) // 8, ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.personality(UNAME26)
+    if libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0):
+        raise SystemExit("no seccomp here")
+    getrandom = libc.syscall(318, None, 0, 0)
+    assert (getrandom, ctypes.get_errno()) == (-1, errno.ENOSYS)
+    assert os.uname().release.startswith("2.6.")
 
 
 def import_all() -> int:
@@ -93,6 +123,7 @@ def configure() -> None:
     (ETC / "users").write_text("mary:{SHA512-CRYPT}" + crypted("wonder") + ":1000:1000::/home/mary\n")
     (ETC / "local.conf").write_text(
         "mail_location = maildir:~/Maildir\nlog_path = /var/log/dovecot.log\nhostname = mail.example.org\n"
+        "auth_mechanisms = plain apop\n"
     )
     plain = subprocess.run(["/usr/bin/doveconf", "-n"], capture_output=True, text=True, check=True).stdout
     assert "mail_location = maildir:~/Maildir" in plain, plain
@@ -156,6 +187,7 @@ def read() -> None:
     assert all(any(subject in part[1] for part in found if isinstance(part, tuple)) for subject in SUBJECTS)
     imap.logout()
     pop = poplib.POP3("127.0.0.1")
+    assert pop.welcome.endswith(b">"), pop.welcome  # APOP: random numbers in the chroot
     pop.stls(context)
     pop.user("mary")
     pop.pass_("wonder")
