@@ -6,12 +6,13 @@ from pydovecot.settings.declare import Settings, boolean, enum, path, string, ui
 class AdminSettings(Settings):
     """What commands read that no other owner has for them."""
 
-    base_dir = path("/run/dovecot", doc="Where the sockets are.")
+    base_dir = path("/run/dovecot", doc="Directory of sockets and other run-time files.")
     state_dir = path("/var/lib/dovecot", doc="Directory of files that outlive a restart: instances.")
+    instance_name = string("dovecot", doc="Name of this server in `doveadm instance list`.")
     libexec_dir = path("/usr/lib/dovecot", doc="Where programs of foreign services are looked for.")
 
 
-class AdminLogSettings(Settings):
+class LogSettings(Settings):
     """Where the log lines of the server are, for `doveadm log`."""
 
     log_path = path("syslog", doc="Log file; syslog; /dev/stderr.")
@@ -19,14 +20,13 @@ class AdminLogSettings(Settings):
     debug_log_path = path("", doc="File of debug lines; empty: info_log_path.")
     log_timestamp = string("%b %d %H:%M:%S ", doc="strftime form of the time before a line in files.")
     syslog_facility = string("mail", doc="Facility of lines that go to syslog.")
-    instance_name = string("dovecot", doc="Name of this server in `doveadm instance list`.")
 
 
 class ServerSettings(Settings):
     """The doveadm server and its clients."""
 
     doveadm_socket_path = string("doveadm-server", doc="Server of -S without a value: socket or host:port.")
-    doveadm_worker_count = uint(0, doc="Processes that serve the users of one command at a time; 0: none.")
+    doveadm_worker_count = uint(0, doc="Above 0: mail commands go through the server of doveadm_socket_path.")
     doveadm_port = uint(0, doc="Port of a doveadm server that is named without one.")
     doveadm_ssl = enum("no", "no:ssl:starttls", doc="How a client speaks to a doveadm server by TCP.")
     doveadm_username = string("doveadm", doc="Name that clients of the doveadm server log in with.")

@@ -10,7 +10,7 @@ from typing import Final
 from pydovecot.admin.arguments import Arguments
 from pydovecot.admin.context import Context
 from pydovecot.admin.host.master import signal_master
-from pydovecot.admin.settings import AdminLogSettings, AdminSettings
+from pydovecot.admin.settings import AdminSettings, LogSettings
 from pydovecot.event.event import Level
 from pydovecot.event.targets import LogTarget, close_targets, open_targets
 from pydovecot.event.wire import Record
@@ -41,20 +41,20 @@ def test(context: Context, _arguments: Arguments) -> int:
 
 
 def _target(context: Context) -> LogTarget:
-    settings = context.settings().get(AdminLogSettings)
+    settings = context.settings().get(LogSettings)
     return LogTarget(
         log_path=settings.log_path or "syslog",
         info_log_path=settings.info_log_path,
         debug_log_path=settings.debug_log_path,
         log_timestamp=settings.log_timestamp.strip('"'),
         syslog_facility=settings.syslog_facility,
-        instance_name=settings.instance_name,
+        instance_name=context.settings().get(AdminSettings).instance_name,
     )
 
 
 def find(context: Context, arguments: Arguments) -> int:
     """The file of each level; where syslog writes is found out with `test`."""
-    settings = context.settings().get(AdminLogSettings)
+    settings = context.settings().get(LogSettings)
     found: dict[Level, list[str]] = {level: [] for level in LEVELS}
     paths = configured(settings.log_path, settings.info_log_path, settings.debug_log_path)
     for level, path in paths.items():

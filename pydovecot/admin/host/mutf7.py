@@ -9,7 +9,7 @@ from pydovecot.base import mutf7
 
 
 def run(context: Context, arguments: Arguments) -> int:
-    """-8 (the default): encode UTF-8. -7: decode mUTF-7. A name that cannot be is told, the others are printed."""
+    """-8 (the default): encode UTF-8. -7: decode mUTF-7. A name that cannot be is told."""
     decode, status = False, OK
     try:
         options, names = getopt.getopt(arguments.raw, "78")

@@ -3,6 +3,7 @@
 They are declared here because those services take them from the parsed configuration, not from a view.
 """
 
+from pydovecot.admin.settings import LogSettings
 from pydovecot.settings.declare import (
     Settings,
     boolean,
@@ -21,9 +22,6 @@ class MasterSettings(Settings):
     """What holds for all processes."""
 
     base_dir = path("/run/dovecot", doc="Directory of sockets and other run-time files.")
-    state_dir = path("/var/lib/dovecot", doc="Directory of files that outlive a restart: instances.")
-    libexec_dir = path("/usr/lib/dovecot", doc="Where programs of foreign services are looked for.")
-    instance_name = string("dovecot", doc="Name of this server in `doveadm instance list`.")
     protocols = strlist("imap pop3 lmtp", doc="Protocols to serve.")
     listen = string("*, ::", doc="Addresses that inet_listeners without an own address listen on.")
     default_internal_user = string("dovecot", doc="User of services that need no privileges.")
@@ -39,16 +37,6 @@ class MasterSettings(Settings):
         "TZ CORE_OUTOFMEM CORE_ERROR LISTEN_PID LISTEN_FDS NOTIFY_SOCKET",
         doc="Variables of the environment that children keep.",
     )
-
-
-class LogSettings(Settings):
-    """Where log lines go."""
-
-    log_path = path("syslog", doc="Log file; syslog; /dev/stderr.")
-    info_log_path = path("", doc="File of informational lines; empty: log_path.")
-    debug_log_path = path("", doc="File of debug lines; empty: info_log_path.")
-    syslog_facility = string("mail", doc="Facility when logging to syslog.")
-    log_timestamp = string("%b %d %H:%M:%S ", doc="strftime format that begins lines of log files.")
 
 
 class FileListenerSettings(Settings):
