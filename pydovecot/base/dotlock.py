@@ -24,16 +24,22 @@ class LockTimeout(Exception):
 
 
 class Dotlock:
-    """`with Dotlock("/mail/dovecot-uidlist"): ...`. Not for two threads; OSError if it cannot be made."""
+    """`with Dotlock("/mail/dovecot-uidlist"): ...`. Not for two threads; OSError if it cannot be made.
+
+    `stale` seconds without a change make a lock file one that was left over; with `guards` a change of that
+    file shows, too, that somebody is at work.
+    """
 
     def __init__(
-        self, path: str, *, timeout: float = TIMEOUT_SECS, stale: float = STALE_SECS, mode: int = 0o600
-    ) -> None:
+        self, path: str, *, timeout: float = TIMEOUT_SECS, stale: float = STALE_SECS, mode: int = 0o600,
+        guards: str = "",
+    ) -> None:  # fmt: skip
         self.path = path + ".lock"
+        self._guards = guards
         self._timeout, self._stale, self._mode = timeout, stale, mode
         self._inode = 0
         self._directory = -1  # the lock goes with it when it is renamed
-        self._seen: tuple[int, int] = (0, 0)  # inode and mtime of a foreign lock, and since when unchanged
+        self._seen: tuple[int, ...] = ()  # inode and times of a foreign lock, and since when unchanged
         self._seen_at = 0.0
 
     def __enter__(self) -> "Dotlock":
@@ -141,11 +147,19 @@ class Dotlock:
         return True
 
     def _is_stale(self, found: os.stat_result) -> bool:
-        state = (found.st_ino, found.st_mtime_ns)
+        state: tuple[int, ...] = (found.st_ino, found.st_mtime_ns)
+        last = found.st_mtime
+        try:
+            guarded = os.stat(self._guards) if self._guards else None
+        except OSError:
+            guarded = None
+        if guarded is not None:
+            state = (*state, guarded.st_mtime_ns, guarded.st_size)
+            last = max(last, guarded.st_mtime)
         now = time.monotonic()
         if state != self._seen:
             self._seen, self._seen_at = state, now
-        if now - self._seen_at > self._stale or time.time() - found.st_mtime > self._stale:
+        if now - self._seen_at > self._stale or time.time() - last > self._stale:
             return True
         pid, _, host = _read(self.path).partition(b":")
         return host.strip() == os.fsencode(os.uname().nodename) and pid.isdigit() and not _alive(int(pid))

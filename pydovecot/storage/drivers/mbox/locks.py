@@ -153,7 +153,8 @@ def _fcntl_lock(fd: int, request: int) -> None:
 
 
 def _dotlock(stack: ExitStack, path: str, rules: LockRules, deadline: float, *, required: bool) -> None:
-    lock = Dotlock(path, timeout=max(0.0, deadline - time.monotonic()), stale=rules.stale_secs)
+    wait = max(0.0, deadline - time.monotonic())
+    lock = Dotlock(path, timeout=wait, stale=rules.stale_secs, guards=path)
     try:
         lock.acquire()
         stack.callback(lock.release)

@@ -3,6 +3,7 @@
 import fcntl
 import grp
 import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -171,3 +172,19 @@ def test_without_it_the_setting_is_named(spool: Path) -> None:
             assert writable
 
     in_child(work)
+
+
+def test_a_lock_file_is_left_over_when_nothing_changes(tmp_path: Path) -> None:
+    """mbox_dotlock_change_timeout: neither the lock file nor the mailbox has changed for so long."""
+    path, lock = tmp_path / "box", tmp_path / "box.lock"
+    path.touch()
+    lock.touch()
+    old = time.time() - 100
+    quick = LockRules.configured("fcntl", "dotlock", 0.1, 60)
+    os.utime(lock, (old, old))
+    with pytest.raises(InternalError), locked(str(path), quick, write=True):
+        pass  # somebody writes the mailbox
+    os.utime(path, (old, old))
+    with locked(str(path), quick, write=True) as (_, writable):
+        assert writable and lock.exists()
+    assert not lock.exists()
