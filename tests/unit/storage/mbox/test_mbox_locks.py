@@ -180,7 +180,7 @@ def test_a_lock_file_is_left_over_when_nothing_changes(tmp_path: Path) -> None:
     path.touch()
     lock.touch()
     old = time.time() - 100
-    quick = LockRules.configured("fcntl", "dotlock", 0.1, 60)
+    quick = LockRules.configured("dotlock", "dotlock", 0.1, 60)
     os.utime(lock, (old, old))
     with pytest.raises(InternalError), locked(str(path), quick, write=True):
         pass  # somebody writes the mailbox
