@@ -253,12 +253,13 @@ class Json(_Streaming):
 _JSON_ESCAPES: Final = {
     0x08: "\\b", 0x0C: "\\f", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x22: '\\"', 0x5C: "\\\\",
 }  # fmt: skip
+_NO_UTF8: Final = re.compile("[\udc80-\udcff]")
 _JSON_SPECIAL: Final = re.compile(r'[\x00-\x1f"\\\x7f\u2028\u2029]')
 
 
 def json_text(value: bytes) -> bytes:
-    """The inside of a JSON string; what is no UTF-8 becomes the replacement character."""
-    text = value.decode("utf-8", "replace")
+    """The inside of a JSON string; each octet that is no UTF-8 becomes the replacement character."""
+    text = _NO_UTF8.sub("\ufffd", value.decode("utf-8", "surrogateescape"))
     return _JSON_SPECIAL.sub(_json_escape, text).encode()
 
 

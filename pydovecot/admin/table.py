@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from pydovecot.admin.arguments import Arguments, Param
 from pydovecot.admin.context import Context
+from pydovecot.admin.errors import AdminError
 
 
 class Command(NamedTuple):
@@ -26,9 +27,19 @@ class Command(NamedTuple):
 
     def run(self, context: Context, arguments: Arguments) -> int:
         """The exit status. Raises AdminError, Usage."""
+        if self.plugin:
+            self.need_plugin(context)
         run = getattr(import_module(self.module), self.function)
         status = cast("int | None", run(context, arguments))
         return context.status if status is None else status
+
+    def need_plugin(self, context: Context) -> None:
+        """Raise AdminError unless mail_plugins has the command's plugin."""
+        from pydovecot.storage.settings import MailSettings
+
+        if self.plugin not in context.settings().get(MailSettings).mail_plugins.split():
+            text = f"Unknown command '{self.name.split()[0]}', but plugin {self.plugin} exists."
+            raise AdminError(f"{text} Try to set mail_plugins={self.plugin}")
 
 
 def commands() -> Sequence[Command]:

@@ -67,7 +67,7 @@ def ours_alone(conf: Path, *args: str, stdin: bytes = b"") -> Done:
 
 def ours_forked(conf: Path, *args: str, stdin: bytes = b"") -> Done:
     """Ours in a child: it may become a user for good, and costs no start of an interpreter."""
-    files = [tempfile.TemporaryFile() for _ in range(3)]
+    files = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115 - closed below
     files[0].write(stdin)
     files[0].seek(0)
     sys.stdout.flush()

@@ -47,7 +47,7 @@ class Copy:
             failed(mail, f"Can't open mailbox '{self._target}'", exc)
             return
         with self._source(mail) as source:
-            for view, found in each(source, self.key):
+            for view, found in each(source, self.key, missing="Mailbox %s: Mailbox sync failed"):
                 self._one(mail, source, view, found)
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from pydovecot.admin.arguments import Arguments
 from pydovecot.admin.context import Context
@@ -13,6 +14,8 @@ from pydovecot.admin.mail.progress import Progress
 from pydovecot.admin.mail.users import Mail
 from pydovecot.model.search import Key
 from pydovecot.storage.api import View
+
+_SYNC: Final = "Syncing mailbox '%s' failed"
 
 
 class Expunge:
@@ -35,7 +38,7 @@ class Expunge:
     def run(self, mail: Mail) -> None:
         emptied: list[str] = []
         with self._progress.of(mail.name) as step:
-            for view, found in each(mail, self.key, empty=self._delete_empty):
+            for view, found in each(mail, self.key, missing=_SYNC, empty=self._delete_empty):
                 step(view.name, len(found))
                 if self._expunge(mail, view, found) and self._delete_empty and not view.uids:
                     emptied.append(view.name)
@@ -51,7 +54,7 @@ class Expunge:
                 view.expunge_seqs(seqs_of(found))
                 view.sync()
         except FAILURES as exc:
-            failed(mail, f"Syncing mailbox '{view.name}' failed", exc)
+            failed(mail, _SYNC % view.name, exc)
             return False
         return True
 

@@ -13,7 +13,7 @@ from pydovecot.admin.context import Context
 from pydovecot.admin.errors import TEMPFAIL, AdminError, Usage
 from pydovecot.admin.mail import query, users
 from pydovecot.admin.mail.failures import FAILURES
-from pydovecot.admin.mail.mailboxes import check_names, each, failed
+from pydovecot.admin.mail.mailboxes import check_names, each, failed, separator_of
 from pydovecot.admin.mail.progress import Progress
 from pydovecot.admin.mail.transfer import transfer
 from pydovecot.admin.mail.users import Mail, look_up
@@ -87,7 +87,7 @@ class _Import:
     def _target(self, mail: Mail, source: Mail, view: View) -> str:
         """The mailbox's name there, with the separator of here, below the parent."""
         parent = self._parent
-        separator = mail.store.find(parent)[0].separator if parent else mail.store.namespaces[0].separator
+        separator = separator_of(mail.store, parent)
         name = view.name.replace(source.store.namespaces[0].separator, separator)
         return f"{parent}{separator}{name}" if parent else name
 

@@ -9,7 +9,7 @@ from pydovecot.admin.context import Context
 from pydovecot.admin.errors import AdminError, Usage
 from pydovecot.admin.mail import users
 from pydovecot.admin.mail.failures import FAILURES
-from pydovecot.admin.mail.mailboxes import check_names, failed, find, mask_key
+from pydovecot.admin.mail.mailboxes import check_names, failed, find, has_wildcards, mask_key, separator_of
 from pydovecot.admin.mail.users import Mail
 from pydovecot.base import mutf7
 from pydovecot.model.errors import Code, UserError
@@ -61,7 +61,7 @@ def create(context: Context, arguments: Arguments) -> int:
         raise Usage
 
     def work(mail: Mail, name: str) -> None:
-        shown = name.removesuffix(mail.store.find(name)[0].separator)
+        shown = name.removesuffix(separator_of(mail.store, name))
         _try(mail, f"Can't create mailbox {shown}", lambda: mail.store.create(name))
         if subscribes:
             _try(mail, f"Can't subscribe to mailbox {shown}", lambda: mail.store.subscribe(shown))
@@ -96,7 +96,7 @@ def delete(context: Context, arguments: Arguments) -> int:
 
 def _children(mail: Mail, name: str) -> Sequence[str]:
     """All below a mailbox, the deepest first; of "" everything but INBOX, which cannot be deleted."""
-    separator = mail.store.find(name)[0].separator
+    separator = separator_of(mail.store, name)
     pattern = name + separator + "*" if name else "*"
     found = [one.name for one in mail.store.list([pattern], ListOptions(want_children=False)) if one.exists]
     return sorted((one for one in found if one != "INBOX"), key=lambda one: one.encode(), reverse=True)
@@ -181,6 +181,8 @@ class _List:
         found = [one for one in mail.store.list(["*"], options) if one.subscribed]
         if not self._masks:
             return [one.name for one in found]
+        if len(self._masks) == 1 and not has_wildcards(self._masks[0]):
+            return self._masks  # a name is not looked for, as in Dovecot
         return [one.name for one in found if Matcher(self._masks, one.separator).matches(one.name)]
 
 

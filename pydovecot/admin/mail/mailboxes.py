@@ -75,12 +75,16 @@ def _is_there(store: UserStore, name: str) -> bool:
     return entry.backend.existence(parts) is Existence.MAILBOX
 
 
+def separator_of(store: UserStore, name: str) -> str:
+    """Of the namespace that a name is in, whether it can be one or not."""
+    spaces = store.namespaces
+    found = (one.separator for one in spaces if one.prefix and name.startswith(one.prefix))
+    return next(found, spaces[0].separator)
+
+
 def in_mailbox(store: UserStore, key: Key, name: str) -> Key:
     """The query inside one mailbox; its GUID is looked up only if it matters."""
-    try:
-        separator = store.find(name)[0].separator
-    except UserError:
-        return key  # no mailbox has such a name: that is told when it is opened
+    separator = separator_of(store, name)
 
     def matches(one: MailboxIs | MailboxGuidIs) -> bool:
         if isinstance(one, MailboxIs):

@@ -161,7 +161,7 @@ def _any(keys: Sequence[Key]) -> Key:
 
 
 def _numbers(text: str, wrong: str) -> SeqSet:
-    found = parse_seqset(text.encode("utf-8", "surrogateescape"))
+    found = parse_seqset(text.removesuffix(",").encode("utf-8", "surrogateescape"))
     if found is None:
         raise BadQuery(wrong)
     return found

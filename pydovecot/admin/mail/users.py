@@ -224,8 +224,8 @@ class _Run:
             context.log.prefix = "doveadm: "
             self._iteration_failed()
         except (InternalError, OSError) as exc:
-            context.log.prefix = "doveadm: "
             context.log.error(f"{exc}")
+            context.log.prefix = "doveadm: "
             self._iteration_failed()
         context.log.prefix = "doveadm: "
 

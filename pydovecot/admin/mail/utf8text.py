@@ -7,7 +7,7 @@ from typing import Final
 from pydovecot.mime import charset, header, params, structure, transfer, words
 from pydovecot.mime.structure import MULTIPART, RFC822, Part
 
-_FIELD: Final = re.compile(rb"([^\s:][^\n:]*?)[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
+_FIELD: Final = re.compile(rb"([^\s:][^\n:]*?)[ \t]*:[ \t]?([^\n]*(?:\n[ \t][^\n]*)*)(?:\n|\Z)")
 _FOLD: Final = re.compile(rb"\n[ \t]")
 
 
