@@ -31,13 +31,17 @@ class FileMissing(FileFailed):
 
 @dataclass(frozen=True, slots=True)
 class FileUser:
-    """One line, taken apart. `uid`, `gid` and `home` are "" where the line has none."""
+    """One line, taken apart. `uid`, `gid` and `home` are "" where the line has none.
+
+    `in_userdb`: the line goes at least as far as the gid, be it empty. Shorter ones are for passdbs only.
+    """
 
     password: str
     uid: str
     gid: str
     home: str
     extra: tuple[str, ...]
+    in_userdb: bool = True
 
 
 class PasswdFile:
@@ -92,13 +96,14 @@ class PasswdFile:
             if not user or user[0] == "#":
                 continue  # a comment, or no user name
             if user in lines:
-                self._event.error(f"passwd-file {self.path}: User {user} exists more than once")
+                self._event.error(f"passwd-file {self.path}:User {user} exists more than once")
             else:
                 lines[user] = rest
         return lines
 
     def _parse(self, user: str, line: str) -> FileUser | None:
         parts = line.rstrip("\r").split(":")
+        in_userdb = len(parts) >= 3
         parts += [""] * (6 - len(parts))
         password, uid, gid, _gecos, home, _shell, *extra = parts
         bracket = password.find("[")
@@ -111,9 +116,11 @@ class PasswdFile:
                 ("GID", gid, userdb_fields.parse_gid),
             ):
                 if text and not parse(text):  # no such user, or root
-                    self._event.error(f"passwd-file {self.path}: User {user} has invalid {what} '{text}'")
+                    self._event.error(f"passwd-file {self.path}:User {user} has invalid {what} '{text}'")
                     return None
-        return FileUser(password, uid, gid, home, _extra_fields(extra))
+        if extra and not extra[0] and not self.is_userdb:
+            extra = []  # the oldest form has nothing for passdbs
+        return FileUser(password, uid, gid, home, _extra_fields(extra), in_userdb)
 
 
 def _who(exc: Exception) -> str:

@@ -48,6 +48,9 @@ class PasswdFileUserdb:
         if user is None:
             log.unknown_user(request)
             return UserResult.UNKNOWN
+        if not user.in_userdb:
+            log.debug(request, "is missing userdb info")
+            return UserResult.UNKNOWN
         request.userdb_fields()
         for field, value in (("uid", user.uid), ("gid", user.gid), ("home", user.home)):
             if value:

@@ -20,6 +20,38 @@ FILES = {
     "users": "bob:{PLAIN}x:7:7::/f/bob::p=1 userdb_q=2\nalice@d.org:{PLAIN}x:8:8::/f/ad\n",
     "open": "a:::::::nopassword=y\nb::::::\nc:x::::::nopassword=y\nd\n",
 }
+# Each line is another one: fields that are missing, empty or wrong, the forms of other programs.
+FILES["odd"] = """\
+# comment
+ spaced:{PLAIN}x
+a:{PLAIN}x:1000:1000:gecos:/home/a:/bin/sh:userdb_mail=maildir:~/M:INBOX=~/I userdb_q=a:b
+b:x
+c
+d:
+e:{PLAIN}x:daemon:mail::/e::
+f:{PLAIN}x:0:0::/f::
+g:{PLAIN}x:nosuch:mail::/g::
+h:{PLAIN}x:5:nosuch::/h::
+i:9dd4e461268c8034f5c8564e155c67a6[34]
+j:abJnggxhB/yWI[13]
+k:$1$abcdefgh$irWbblnpmw.5z7wgBnprh0
+l:{NOSUCH}x
+m:{PLAIN}x::::::a=1 b  c=%u d=%%e e=%n f=
+n:{PLAIN}x:::::::maildir:~/old userdb_z=1
+o:{PLAIN}x:::::: :maildir
+p:{PLAIN}x y:5:5::/p p::user=q
+q:{PLAIN}x:5:5::/q/%u::userdb_home=/other
+UPPER:{PLAIN}x
+r@d.org:{PLAIN.B64}eA==:5:5::/r::
+s:{plain}x:5:5::/s::
+t:{PLAIN}x\r
+u:{}x
+v:{PLAIN
+w:{MD5-CRYPT}$1$abcdefgh$irWbblnpmw.5z7wgBnprh0
+:nouser
+z:{PLAIN}x:5
+"""
+ODD = (*"abcdefghijklmnopqrstuvwz", "r@d.org", "upper", "spaced")
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +235,16 @@ def _drivers() -> Iterator[tuple[str, Case]]:
     letters = [question for name in "abcd" for question in (Login(name, "y"), Ask("PASS", name))]
     hidden: list[Question] = [Login(name, "", mech="SCRAM-SHA-1") for name in "abc"]
     yield "passwd-file open", (opened, letters + hidden)
+    for args in ("", "scheme=PLAIN ", "scheme=plain username_format=%n "):
+        odd = passdb(driver="passwd-file", args=args + "{dir}/odd")
+        where = (args.replace("scheme=PLAIN ", "").replace("scheme=plain ", "")) + "{dir}/odd"
+        asked = [
+            *(Login(one, "x") for one in ODD),
+            *(Ask(what, one) for one in ODD for what in ("USER", "PASS")),
+        ]
+        yield f"lines {args}", (odd + userdb(driver="passwd-file", args=where), [*asked, Ask("LIST")])
+    hashed = [Login(one, "x", mech="SCRAM-SHA-1") for one in "akl"]
+    yield "lines for a passdb", (passdb(driver="passwd-file", args="{dir}/odd") + ALL, asked + hashed)
     for name, keys in {
         "pass": {"pass": "yes"},
         "plain": {},
@@ -235,8 +277,9 @@ CASES = dict([*_rules(), *_skips(), *_keys(), *_drivers(), *_settings()])
 
 
 def lines(log: list[str], duel: Duel) -> list[str]:
-    """Lines that both have to write. Dovecot tells of a broken passwd-file at its start and seldom later."""
-    return [line for line in log if f"{duel.place.root}/users/x" not in line]
+    """Lines that both have to write. Dovecot tells of broken files and lines when it reads them."""
+    files = (f"{duel.place.root}/users/x", f"{duel.place.root}/odd:")
+    return [line for line in log if not any(one in line for one in (*files, "ID value 'nosuch'"))]
 
 
 @pytest.mark.parametrize("name", CASES)
