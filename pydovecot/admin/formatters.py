@@ -70,9 +70,11 @@ class Tab(_Streaming):
     def on_stream(self, header: Header, column: int, piece: bytes) -> None:
         self._end_header()
         if piece:
-            self.write((b"\t" if column else b"") + piece)
+            self.write((b"\t" if column and not self._open else b"") + piece)
+            self._open = True
         else:
-            self.on_value(header, column, b"")
+            self._open = False
+            self.on_value(header, column, b"")  # a tab more than one would expect, as in Dovecot
 
     def _end_header(self) -> None:
         if not self._header_written:

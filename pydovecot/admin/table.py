@@ -72,7 +72,7 @@ def overview(prefix: str = "") -> str:
     groups: dict[str, list[str]] = {}
     for command in sorted(commands(), key=lambda one: one.name):
         name = command.name
-        if command.hidden or (prefix and not name.startswith(prefix + " ")):
+        if not name.startswith(prefix + " ") if prefix else command.hidden:
             continue
         first, _, rest = (name[len(prefix) + 1 :] if prefix else name).partition(" ")
         if rest:
@@ -87,5 +87,6 @@ def _joined(parts: list[str]) -> str:
     return "|".join(dict.fromkeys(parts))
 
 
-def has_subcommands(word: str) -> bool:
-    return any(one.name.startswith(word + " ") for one in commands())
+def below(word: str) -> list[Command]:
+    """Commands of more words that begin with this one."""
+    return [one for one in commands() if one.name.startswith(word + " ")]

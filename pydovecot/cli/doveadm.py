@@ -131,7 +131,7 @@ def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
         raise _Ended(table.overview(), USAGE)
     found = table.find(words)
     if found is None:
-        raise _Ended(table.overview(words[0] if table.has_subcommands(words[0]) else ""), USAGE)
+        return _not_a_command(words[0], _context(options, write, Log(_complain)))
     command, rest = found
     log = Log(_complain, debug=options.debug)
     context = _context(options, write, log)
@@ -153,6 +153,18 @@ def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
     except Exception as exc:  # noqa: BLE001 - the last one to see it; told, and where with -D
         status = _failed(exc, log, options)
     return status
+
+
+def _not_a_command(word: str, context: Context) -> int:
+    below = table.below(word)
+    try:
+        for command in below:
+            if command.plugin:
+                command.need_plugin(context)
+    except AdminError as exc:
+        context.log.fatal(exc.text)
+        return exc.status
+    raise _Ended(table.overview(word if below else ""), USAGE)
 
 
 def _arguments(command: table.Command, rest: list[str]) -> Arguments:
