@@ -141,7 +141,7 @@ def test_idle(account: Account, tmp_path: Path, how: str) -> None:
         command, cwd=tmp_path, env=client_environment(tmp_path), stdout=subprocess.PIPE, text=True
     ) as process:
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 60
             while not talk.exists() or "+ idling" not in talk.read_text(errors="replace"):
                 assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.05)

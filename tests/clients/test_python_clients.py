@@ -21,7 +21,7 @@ def trusting() -> ssl.SSLContext:
 
 
 def imap_plain(site: Site) -> imaplib.IMAP4:
-    return imaplib.IMAP4("127.0.0.1", site.imap, timeout=30)
+    return imaplib.IMAP4("127.0.0.1", site.imap, timeout=60)
 
 
 def imap_starttls(site: Site) -> imaplib.IMAP4:
@@ -31,7 +31,7 @@ def imap_starttls(site: Site) -> imaplib.IMAP4:
 
 
 def imap_tls(site: Site) -> imaplib.IMAP4:
-    return imaplib.IMAP4_SSL("127.0.0.1", site.imaps, ssl_context=trusting(), timeout=30)
+    return imaplib.IMAP4_SSL("127.0.0.1", site.imaps, ssl_context=trusting(), timeout=60)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def _long_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pop3_plain(site: Site) -> poplib.POP3:
-    return poplib.POP3("127.0.0.1", site.pop3, timeout=30)
+    return poplib.POP3("127.0.0.1", site.pop3, timeout=60)
 
 
 def pop3_starttls(site: Site) -> poplib.POP3:
@@ -51,7 +51,7 @@ def pop3_starttls(site: Site) -> poplib.POP3:
 
 
 def pop3_tls(site: Site) -> poplib.POP3:
-    return poplib.POP3_SSL("127.0.0.1", site.pop3s, context=trusting(), timeout=30)
+    return poplib.POP3_SSL("127.0.0.1", site.pop3s, context=trusting(), timeout=60)
 
 
 @pytest.mark.parametrize("connect", [imap_plain, imap_starttls, imap_tls])

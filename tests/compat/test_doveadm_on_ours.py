@@ -37,7 +37,7 @@ def doveadm(cluster: Cluster, *args: str) -> list[list[str]]:
 
 @pytest.fixture
 def alice(cluster: Cluster) -> Iterator[imaplib.IMAP4]:
-    client = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=20)
+    client = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=60)
     client.login("alice", "wonder")
     yield client
     with contextlib.suppress(OSError):
@@ -68,7 +68,7 @@ def test_who(cluster: Cluster, alice: imaplib.IMAP4) -> None:
 
 
 def test_penalty_after_wrong_passwords(cluster: Cluster) -> None:
-    with imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=20) as client, pytest.raises(imaplib.IMAP4.error):
+    with imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=60) as client, pytest.raises(imaplib.IMAP4.error):
         client.login("alice", "wrong")
     wait_until(lambda: "127.0.0.1" in [row[0] for row in doveadm(cluster, "penalty")], "the penalty")
 

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(bool(dovecot_missing()), reason=dovecot_missing() or "-"),
 ]
-WAIT_SECS = 20.0
+WAIT_SECS = 60.0
 CONF = """
 haproxy_trusted_networks = 10.0.0.0/8, 127.0.0.0/8
 disable_plaintext_auth = yes

@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(bool(dovecot_missing()), reason=dovecot_missing() or "-"),
 ]
-WAIT_SECS = 20.0
+WAIT_SECS = 60.0
 CONF = "verbose_ssl = yes\nservice imap-login {\n  service_count = 0\n  process_min_avail = 1\n}\n"
 
 

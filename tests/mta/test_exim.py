@@ -166,7 +166,7 @@ MESSAGE = (
 
 
 def test_relaying_without_login_is_refused(host: Host) -> None:
-    with smtplib.SMTP("127.0.0.1", host.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.port, timeout=60) as client:
         client.ehlo("client.test")
         client.mail("a@b.test")
         code, text = client.rcpt("somebody@other.test")
@@ -175,7 +175,7 @@ def test_relaying_without_login_is_refused(host: Host) -> None:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
 def test_relaying_after_login(host: Host, mechanism: str) -> None:
-    with smtplib.SMTP("127.0.0.1", host.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.port, timeout=60) as client:
         assert mechanism.encode() in client.ehlo("client.test")[1]
         client.user, client.password = USER, PASSWORD
         spoken = {"PLAIN": client.auth_plain, "LOGIN": client.auth_login, "CRAM-MD5": client.auth_cram_md5}
@@ -183,7 +183,7 @@ def test_relaying_after_login(host: Host, mechanism: str) -> None:
         assert client.mail("a@b.test")[0] == 250
         assert client.rcpt("somebody@other.test")[0] == 250
         client.rset()
-    with smtplib.SMTP("127.0.0.1", host.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.port, timeout=60) as client:
         client.ehlo("client.test")
         client.user, client.password = USER, "wrong"
         with pytest.raises(smtplib.SMTPAuthenticationError):
@@ -191,12 +191,12 @@ def test_relaying_after_login(host: Host, mechanism: str) -> None:
 
 
 def test_mail_arrives(host: Host) -> None:
-    with smtplib.SMTP("127.0.0.1", host.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.port, timeout=60) as client:
         client.sendmail("sender@elsewhere.test", [USER, "bob@example.test"], MESSAGE)
     for user in (USER, "bob@example.test"):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
-            with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=20) as imap:
+            with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60) as imap:
                 imap.login(user, PASSWORD)
                 if int(imap.select("INBOX")[1][0] or 0):
                     answer = imap.fetch("1", "(BODY.PEEK[])")[1][0]
@@ -210,9 +210,9 @@ def test_mail_arrives(host: Host) -> None:
 
 
 def test_an_unknown_user_bounces(host: Host) -> None:
-    with smtplib.SMTP("127.0.0.1", host.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.port, timeout=60) as client:
         client.sendmail("alice@example.test", ["nobody@example.test"], MESSAGE)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while "User doesn't exist: nobody@example.test" not in host.log():
         assert time.monotonic() < end, host.log()
         time.sleep(0.1)

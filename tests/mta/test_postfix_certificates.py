@@ -60,7 +60,7 @@ class Host:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         if files is not None:
             context.load_cert_chain(files.cert, files.key)
-        client = smtplib.SMTP("127.0.0.1", self.virtual.postfix.port, timeout=20)
+        client = smtplib.SMTP("127.0.0.1", self.virtual.postfix.port, timeout=60)
         client.starttls(context=context)
         client.ehlo("client.test")
         return client

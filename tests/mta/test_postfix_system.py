@@ -114,20 +114,20 @@ MESSAGE = (
 
 
 def test_mail_is_delivered_by_the_user_itself(host: SystemHost) -> None:
-    idle = imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=30)
+    idle = imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60)
     idle.login(NAMES[0], PASSWORD)
     idle.select("INBOX")
     idle.send(b"i IDLE\r\n")
     assert idle.readline().startswith(b"+")
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.sendmail("sender@elsewhere.test", [f"{name}@example.test" for name in NAMES], MESSAGE)
     assert idle.readline() == b"* 1 EXISTS\r\n"
     idle.send(b"DONE\r\n")
     idle.shutdown()
     for name in NAMES:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while True:
-            with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=30) as imap:
+            with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60) as imap:
                 imap.login(name, PASSWORD)
                 if int(imap.select("INBOX")[1][0] or 0):
                     answer = imap.fetch("1", "(BODY.PEEK[])")[1][0]
@@ -143,7 +143,7 @@ def test_mail_is_delivered_by_the_user_itself(host: SystemHost) -> None:
 
 
 def test_relaying(host: SystemHost) -> None:
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.ehlo("client.test")
         client.mail("a@b.test")
         assert b"Relay access denied" in client.rcpt("somebody@other.test")[1]
@@ -151,6 +151,6 @@ def test_relaying(host: SystemHost) -> None:
         client.login(NAMES[0], PASSWORD)
         client.mail("a@b.test")
         assert client.rcpt("somebody@other.test")[0] == 250
-    client = smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=30)
+    client = smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60)
     with client, pytest.raises(smtplib.SMTPAuthenticationError):
         client.login(NAMES[0], "wrong")

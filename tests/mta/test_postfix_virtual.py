@@ -38,7 +38,7 @@ MESSAGE = (
 
 
 def test_relaying_without_login_is_refused(host: VirtualHost) -> None:
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.ehlo("client.test")
         client.mail("sender@elsewhere.test")
         code, text = client.rcpt("somebody@other.test")
@@ -47,7 +47,7 @@ def test_relaying_without_login_is_refused(host: VirtualHost) -> None:
 
 
 def test_a_wrong_password_is_refused(host: VirtualHost) -> None:
-    client = smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20)
+    client = smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60)
     with client, pytest.raises(smtplib.SMTPException):
         client.login(USER, "wander")
     host.postfix.wait_log("SASL")
@@ -122,7 +122,7 @@ def authenticate(client: smtplib.SMTP, mechanism: Plain | Login | Scram | Digest
     ids=lambda mechanism: str(mechanism.name),
 )
 def test_relaying_after_login(host: VirtualHost, mechanism: Plain | Login | Scram | Digest) -> None:
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         assert mechanism.name.encode() in client.ehlo("client.test")[1]
         authenticate(client, mechanism)
         assert client.mail("alice@example.test")[0] == 250
@@ -130,7 +130,7 @@ def test_relaying_after_login(host: VirtualHost, mechanism: Plain | Login | Scra
 
 
 def test_cram_md5_as_the_library_speaks_it(host: VirtualHost) -> None:
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.ehlo("client.test")
         client.user, client.password = USER, PASSWORD
         assert client.auth("CRAM-MD5", client.auth_cram_md5)[0] == 235
@@ -139,23 +139,23 @@ def test_cram_md5_as_the_library_speaks_it(host: VirtualHost) -> None:
 
 
 def test_mail_is_pushed_and_read(host: VirtualHost) -> None:
-    idle = imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=20)
+    idle = imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60)
     idle.login(USER, PASSWORD)
     idle.select("INBOX")
     idle.send(b"i IDLE\r\n")
     assert idle.readline().startswith(b"+")
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.sendmail("sender@elsewhere.test", [USER], MESSAGE, ["BODY=8BITMIME"])
     assert idle.readline() == b"* 1 EXISTS\r\n"
     idle.send(b"DONE\r\n")
     idle.shutdown()
-    with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=20) as imap:
+    with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60) as imap:
         imap.login(USER, PASSWORD)
         imap.select("INBOX")
         answer = imap.fetch("1", "(BODY.PEEK[])")[1][0]
         assert isinstance(answer, tuple)
         by_imap = answer[1]
-    pop = poplib.POP3("127.0.0.1", host.server.pop3, timeout=20)
+    pop = poplib.POP3("127.0.0.1", host.server.pop3, timeout=60)
     pop.user(USER)
     pop.pass_(PASSWORD)
     by_pop = b"\r\n".join(pop.retr(1)[1]) + b"\r\n"
@@ -168,7 +168,7 @@ def test_mail_is_pushed_and_read(host: VirtualHost) -> None:
 
 
 def test_an_unknown_user_bounces_at_once(host: VirtualHost) -> None:
-    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", host.postfix.port, timeout=60) as client:
         client.sendmail("alice@example.test", ["nobody@example.test"], b"Subject: x\r\n\r\nx\r\n")
     host.postfix.wait_log("User doesn't exist: nobody@example.test")
 

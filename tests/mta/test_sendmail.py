@@ -136,9 +136,9 @@ MESSAGE = (
 
 def arrived(host: Host, user: str) -> bytes:
     """The one message of a user, once it is there."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 60
     while True:
-        with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=20) as imap:
+        with imaplib.IMAP4("127.0.0.1", host.server.imap, timeout=60) as imap:
             imap.login(user, PASSWORD)
             if int(imap.select("INBOX")[1][0] or 0):
                 answer = imap.fetch("1", "(BODY.PEEK[])")[1][0]

@@ -25,7 +25,7 @@ from tests.support.systemusers import add_system_user, remove_system_user
 
 pytestmark = pytest.mark.process
 FAIL2BAN_FILTER = Path("/etc/fail2ban/filter.d/dovecot.conf")
-LINE_SECS = 10.0
+LINE_SECS = 60.0
 TEMP_FAIL = b"FAIL\t1\tuser=blf-crypt\tcode=temp_fail"
 
 
@@ -113,7 +113,7 @@ def test_death_of_auth_and_workers_is_noticed_and_repaired() -> None:
         assert login(auth, "argon2id", "costly").startswith(b"OK")
         [pid] = cluster.pids("auth")
         os.kill(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(AssertionError, OSError):
                 assert login(auth, "plain", "costly").startswith(b"OK")

@@ -91,7 +91,7 @@ def test_daemon(place: ServerDir) -> None:
     wait_until(lambda: (place.run / "master.pid").exists(), "the daemon")
     pid = int((place.run / "master.pid").read_text())
     assert os.getsid(pid) == pid
-    with imaplib.IMAP4("127.0.0.1", place.imap, timeout=20) as client:
+    with imaplib.IMAP4("127.0.0.1", place.imap, timeout=60) as client:
         client.login("alice", "wonder")
         again = command("-c", conf)
         assert again.returncode == 89

@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def greeting(address: str, port: int) -> bytes:
-    with socket.create_connection((address, port), 10) as sock:
+    with socket.create_connection((address, port), 60) as sock:
         return sock.recv(1000)
 
 
@@ -51,7 +51,7 @@ def test_the_most_specific_greeting(cluster: Cluster) -> None:
 
 
 def test_sessions_work_with_filters(cluster: Cluster) -> None:
-    client = imaplib.IMAP4("127.0.0.2", cluster.imap, timeout=20)
+    client = imaplib.IMAP4("127.0.0.2", cluster.imap, timeout=60)
     client.login("alice", "wonder")
     assert client.select()[0] == "OK"
     client.logout()

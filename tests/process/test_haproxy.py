@@ -17,7 +17,7 @@ from tests.support.haproxy import HEADERS, LINE
 from tests.support.ports import free_ports
 
 pytestmark = pytest.mark.process
-WAIT_SECS = 20.0
+WAIT_SECS = 60.0
 CONF = """
 protocols = imap pop3 lmtp
 haproxy_trusted_networks = %s

@@ -161,7 +161,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def login(cluster: Cluster) -> imaplib.IMAP4:
-    imap = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=20)
+    imap = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=60)
     # imaplib sends a literal and its line end apart: without this each APPEND waits for a delayed ACK.
     imap.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     imap.login("crash", "wonder")
@@ -170,7 +170,7 @@ def login(cluster: Cluster) -> imaplib.IMAP4:
 
 def session_pids(cluster: Cluster) -> list[int]:
     """The imap processes that serve our client; the title comes a moment after the login."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         found = [pid for pid, title in cluster.titles().items() if title.startswith("pydovecot/imap [crash")]
         if found:

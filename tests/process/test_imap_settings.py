@@ -32,7 +32,7 @@ BOTH = pytest.mark.parametrize(
         ),
     ],
 )
-WAIT_SECS = 20.0
+WAIT_SECS = 60.0
 END = "(the server closed)"
 TRASH = "namespace inbox {\n  mailbox Trash {\n    special_use = \\Trash\n  }\n"
 

@@ -162,7 +162,7 @@ def test_a_log_that_cannot_be_written_is_no_delivery(lda: Lda) -> None:
 
 def test_reading_the_result_over_imap(lda: Lda) -> None:
     assert lda.run("-d", "carol@example.org").returncode == 0
-    with imaplib.IMAP4("127.0.0.1", lda.server.running.imap, timeout=10) as client:
+    with imaplib.IMAP4("127.0.0.1", lda.server.running.imap, timeout=60) as client:
         client.login("carol@example.org", "x")
         client.select("INBOX")
         answer = client.fetch("1", "(RFC822)")[1]

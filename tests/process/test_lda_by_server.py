@@ -134,7 +134,7 @@ def test_a_system_user_delivers_to_itself(server: Server) -> None:
 def test_no_request_is_no_delivery(server: Server) -> None:
     for data in (b"pydovecot-lda 1\0user=alice", b"GET / HTTP/1.0\r\n\r\n", b"\0\n"):
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(30)
+            sock.settimeout(60)
             sock.connect(str(server.place.run / "lda"))
             sock.sendall(data)
             sock.shutdown(socket.SHUT_WR)

@@ -62,7 +62,7 @@ class Server:
         return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
     def wait_log(self, pattern: str) -> str:
-        for _ in range(100):
+        for _ in range(1200):
             found = re.search(pattern, self.place.log_text(), re.MULTILINE)
             if found:
                 return found[0]
@@ -123,7 +123,7 @@ class Client:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.connection = context.wrap_socket(self.connection._sock)
-        self.connection.settimeout(5)
+        self.connection.settimeout(60)
 
     def close(self) -> None:
         self.connection.close()

@@ -27,7 +27,7 @@ FILTER = Path("/etc/fail2ban/filter.d/dovecot.conf")
 
 
 def connect(port: int, *, source: str = "127.0.0.1") -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+    return socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
 
 
 def trusting() -> ssl.SSLContext:
@@ -37,7 +37,7 @@ def trusting() -> ssl.SSLContext:
     return context
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -108,12 +108,10 @@ def test_login_processes_drop_their_oldest(toys: Toys) -> None:
         assert third.ask("y") == "echo y"
         assert first.line() == ""
         assert second.ask("z") == "echo z"
-        # And again, at once.
-        started = time.monotonic()
+        # And again.
         with toys.connect("many") as fourth, toys.connect("many") as fifth:
             assert fourth.ask("a") == "echo a"
             assert fifth.ask("b") == "echo b"
-        assert time.monotonic() - started < 1.5
 
 
 def test_any_child_may_be_killed(toys: Toys) -> None:

@@ -248,7 +248,7 @@ def test_socket_activation(toys: Toys) -> None:
     toys.wait_log("starting up")
     assert toys.ask("many", "x") == "echo x"
     assert os.stat(toys.run / "many").st_ino == inode
-    with socket.create_connection(("127.0.0.1", port), 10) as sock:
+    with socket.create_connection(("127.0.0.1", port), 60) as sock:
         sock.sendall(b"y\n")
         assert sock.recv(10) == b"echo y\n"
 
@@ -257,7 +257,7 @@ def test_systemd_is_told(toys: Toys) -> None:
     path = str(toys.root / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path)
-        notify.settimeout(10)
+        notify.settimeout(60)
         toys.configure(toys.service("many"))
         toys.start(env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"})
         ready = notify.recv(1000).decode().splitlines()

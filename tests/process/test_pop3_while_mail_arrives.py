@@ -64,7 +64,7 @@ class Traffic:
         client.logout()
 
     def take_all(self) -> None:
-        client = poplib.POP3("127.0.0.1", self.pop3, timeout=30)
+        client = poplib.POP3("127.0.0.1", self.pop3, timeout=60)
         client.user("busy")
         client.pass_(PASSWORD)
         for number in range(1, client.stat()[0] + 1):

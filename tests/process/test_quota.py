@@ -133,7 +133,7 @@ class Listener:
         self._socket.bind(str(path))
         path.chmod(0o777)
         self._socket.listen(8)
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         self._heard: list[bytes] = []
         self._come = threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
@@ -145,7 +145,7 @@ class Listener:
             except OSError:
                 return
             with client:
-                client.settimeout(20)
+                client.settimeout(60)
                 data = b""
                 while more := client.recv(4096):
                     data += more
@@ -153,7 +153,7 @@ class Listener:
             self._come.release()
 
     def next(self) -> bytes:
-        assert self._come.acquire(timeout=20), "nobody was warned"
+        assert self._come.acquire(timeout=60), "nobody was warned"
         return self._heard.pop(0)
 
     def nothing_more(self) -> bool:

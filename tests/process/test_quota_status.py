@@ -40,7 +40,7 @@ class Status:
     def __init__(self, program: str, more: str = "") -> None:
         (port,) = free_ports(1)
         self.server = Server(program, CONF.format(port=port, more=more))
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=60)
 
     def ask(self, request: bytes) -> bytes:
         self._sock.sendall(request)

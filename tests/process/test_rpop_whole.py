@@ -76,7 +76,7 @@ def attempt(
     server: Cluster, user: str, command: str, secret: str, source: tuple[str, int] | None = None
 ) -> bytes:
     """The answer to `command secret`."""
-    with socket.create_connection(("127.0.0.1", server.pop3), timeout=30, source_address=source) as sock:
+    with socket.create_connection(("127.0.0.1", server.pop3), timeout=60, source_address=source) as sock:
         stream = sock.makefile("rb")
         stream.readline()
         for line in (f"USER {user}", f"{command} {secret}"):
@@ -141,7 +141,7 @@ def test_not_with_tls_missing() -> None:
         # 127.0.0.2 is another host than 127.0.0.1, as far as the server can see.
         answer = attempt(server, "own", "RPOP", ID, ("127.0.0.2", 0))
         assert answer.startswith(b"-ERR [AUTH] Plaintext authentication disallowed")
-        client = poplib.POP3_SSL("127.0.0.1", server.pop3s, timeout=30)
+        client = poplib.POP3_SSL("127.0.0.1", server.pop3s, timeout=60)
         client.user("own")
         assert client._shortcmd(f"RPOP {ID}") == b"+OK Logged in."  # type: ignore[attr-defined]
         client.quit()

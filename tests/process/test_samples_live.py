@@ -31,7 +31,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_imap_with_the_mailboxes_of_the_sample(cluster: Cluster) -> None:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    client = imaplib.IMAP4_SSL("127.0.0.1", cluster.imaps, ssl_context=context, timeout=20)
+    client = imaplib.IMAP4_SSL("127.0.0.1", cluster.imaps, ssl_context=context, timeout=60)
     client.login("alice", "wonder")
     client.create("Trash")
     status, lines = client.list()
@@ -41,7 +41,7 @@ def test_imap_with_the_mailboxes_of_the_sample(cluster: Cluster) -> None:
 
 
 def test_pop3(cluster: Cluster) -> None:
-    client = poplib.POP3("127.0.0.1", cluster.pop3, timeout=20)
+    client = poplib.POP3("127.0.0.1", cluster.pop3, timeout=60)
     client.user("bob")
     client.pass_("wonder")
     assert client.stat() == (0, 0)
@@ -52,6 +52,6 @@ def test_login_processes_stand_ready_and_stay(cluster: Cluster) -> None:
     before = set(cluster.pids("imap-login"))
     assert len(before) == 2
     for _ in range(5):
-        with imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=20) as client:
+        with imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=60) as client:
             client.login("carol", "wonder")
     assert set(cluster.pids("imap-login")) >= before

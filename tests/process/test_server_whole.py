@@ -31,9 +31,9 @@ class Clients(contextlib.ExitStack):
 
     def login(self, cluster: Cluster, user: str = "alice", *, tls: bool = False) -> imaplib.IMAP4:
         if tls:
-            client: imaplib.IMAP4 = imaplib.IMAP4_SSL("127.0.0.1", cluster.imaps, timeout=20)
+            client: imaplib.IMAP4 = imaplib.IMAP4_SSL("127.0.0.1", cluster.imaps, timeout=60)
         else:
-            client = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=20)
+            client = imaplib.IMAP4("127.0.0.1", cluster.imap, timeout=60)
         self.callback(_close, client)
         client.login(user, "wonder")
         return client
@@ -96,7 +96,7 @@ def test_reload_disturbs_nobody(cluster: Cluster, clients: Clients) -> None:
     cluster.write_conf(EXTRA + "login_greeting = Changed.\n")
     cluster.reload()
     wait_until(lambda: set(cluster.pids("log")) - set(logs), "the new generation")
-    with socket.create_connection(("127.0.0.1", cluster.imap), 10) as sock:
+    with socket.create_connection(("127.0.0.1", cluster.imap), 60) as sock:
         assert b"Changed." in sock.recv(1000)
     assert all(works(client) for client in several)
     cluster.write_conf(EXTRA + "no_such_setting = 1\n")
@@ -140,7 +140,7 @@ def test_noise_on_every_socket(cluster: Cluster, clients: Clients) -> None:
     ports = [cluster.imap, cluster.imaps, cluster.pop3, cluster.pop3s]
     for port in ports:
         for noise in NOISE:
-            with socket.create_connection(("127.0.0.1", port), 10) as sock:
+            with socket.create_connection(("127.0.0.1", port), 60) as sock:
                 sock.settimeout(0.3)
                 with contextlib.suppress(OSError):
                     sock.sendall(noise)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 # A server may take this long to say something; then it is taken to be waiting for more.
 SILENT_SECS = 3.0
-QUIET_SECS = 0.15  # after it has said something
+QUIET_SECS = 0.15  # after it has said something; on a busy machine a guess
 MAX_ANSWER = 1 << 20
 
 
@@ -39,6 +39,7 @@ def abuse(
     tls: bool = False,
     greeting: bool = True,
     patience: float = SILENT_SECS,
+    quiet: float = QUIET_SECS,
 ) -> Outcome:
     """Connect to a port or a UNIX socket, send pieces (each after the answer to the one before)."""
     sock = _connect(address)
@@ -53,7 +54,7 @@ def abuse(
                 sock.sendall(piece)
             except OSError:
                 closed = True  # it hung up while we were sending; what it said before is still to be read
-            more, ended = _answer(sock, patience)
+            more, ended = _answer(sock, patience, quiet)
             answer += more
             if closed := closed or ended:
                 break
@@ -64,10 +65,10 @@ def abuse(
 
 def _connect(address: int | Path) -> socket.socket:
     if isinstance(address, int):
-        sock = socket.create_connection(("127.0.0.1", address), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", address), timeout=60)
     else:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.connect(str(address))
     return sock
 
@@ -82,12 +83,12 @@ def _read_line(sock: socket.socket) -> bytes:
     return line
 
 
-def _answer(sock: socket.socket, patience: float) -> tuple[bytes, bool]:
+def _answer(sock: socket.socket, patience: float, quiet: float) -> tuple[bytes, bool]:
     """All that it says until it is quiet, and whether it hung up."""
     got = b""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and len(got) < MAX_ANSWER:
-        sock.settimeout(QUIET_SECS if got else patience)
+        sock.settimeout(quiet if got else patience)
         try:
             more = sock.recv(65536)
         except TimeoutError:

@@ -87,7 +87,7 @@ class Account:
             self.deliver(body, ".Work")
 
     def imap(self) -> imaplib.IMAP4:
-        client = imaplib.IMAP4("127.0.0.1", self.site.imap, timeout=30)
+        client = imaplib.IMAP4("127.0.0.1", self.site.imap, timeout=60)
         client.login(self.name, PASSWORD)
         return client
 
@@ -237,7 +237,7 @@ def need(program: str) -> str:
 
 
 def run_client(
-    *command: str, cwd: Path, stdin: bytes = b"", timeout: float = 60, ok: tuple[int, ...] = (0,)
+    *command: str, cwd: Path, stdin: bytes = b"", timeout: float = 120, ok: tuple[int, ...] = (0,)
 ) -> bytes:
     """Run a mail client with its own HOME; its output. Fails with everything it said."""
     env = {"PATH": os.environ["PATH"], "HOME": str(cwd), "LC_ALL": "C.UTF-8", "TERM": "dumb"}

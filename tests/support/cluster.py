@@ -22,7 +22,7 @@ from tests.support.ports import wait_for_greeting
 from tests.support.serverconf import ServerDir, render
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-STOP_SECS = 20
+STOP_SECS = 60
 
 
 class Cluster:
@@ -134,7 +134,7 @@ class Cluster:
                     found[parent] = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")[0].decode()
         return dict(sorted(found.items()))
 
-    def wait_log(self, text: str, seconds: float = 10.0) -> None:
+    def wait_log(self, text: str, seconds: float = 60.0) -> None:
         """Wait for a line in the log."""
         end = time.monotonic() + seconds
         while text not in self.place.log_text():

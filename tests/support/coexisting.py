@@ -19,7 +19,7 @@ from tests.support.dovecot_imap import DovecotImap
 
 Mails = dict[int, tuple[int, frozenset[str]]]  # UID: number in the subject, flags
 ALL: Final = SeqSet(((1, 1_000_000),))
-SOON_SECS: Final = 5
+SOON_SECS: Final = 60
 
 
 def flagset(flags: frozenset[str]) -> FlagSet:

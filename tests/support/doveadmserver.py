@@ -65,10 +65,10 @@ service doveadm {{
         """Send lines, and all that comes back until the server (or, with `end`, we) has nothing to add."""
         if path:
             sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(20)
+            sock.settimeout(60)
             sock.connect(path)
         else:
-            sock = socket.create_connection(("127.0.0.1", self.port), 20)
+            sock = socket.create_connection(("127.0.0.1", self.port), 60)
         with sock:
             sock.sendall(b"".join(lines))
             if end:
@@ -85,7 +85,7 @@ service doveadm {{
         made = {"api": f"X-Dovecot-API {base64.b64encode(KEY.encode()).decode()}", "": ""}
         basic = base64.b64encode(f"doveadm:{authorization}".encode()).decode()
         header = made.get(authorization, f"Basic {basic}")
-        connection = HTTPConnection("127.0.0.1", self.http, timeout=20)
+        connection = HTTPConnection("127.0.0.1", self.http, timeout=60)
         try:
             headers = {"Authorization": header} if header else {}
             connection.request(method, path, body, headers)

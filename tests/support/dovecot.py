@@ -108,7 +108,7 @@ class DovecotInstance:
             return
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

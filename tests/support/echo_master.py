@@ -17,7 +17,7 @@ from pydovecot.settings.master import Configuration, Listener, ServiceConfig
 START_SECS = 20
 
 
-def wait_until(check: Callable[[], object], what: str, seconds: float = 10.0) -> object:
+def wait_until(check: Callable[[], object], what: str, seconds: float = 60.0) -> object:
     """Poll until `check` gives something true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -129,7 +129,7 @@ class Toys:
     def connect(self, name: str) -> "Talk":
         """Connect to a UNIX socket below base_dir."""
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(10)
+        sock.settimeout(60)
         sock.connect(str(self.run / name))
         return Talk(sock)
 

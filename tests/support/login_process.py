@@ -143,7 +143,7 @@ class LoginServer:
     def connect(self, *, tls: bool = False, source: str = "127.0.0.1") -> socket.socket:
         """A client's socket; `tls`: of the port that speaks TLS from the start."""
         port = self._listeners[tls][0].getsockname()[1]
-        sock = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(source, 0))
+        sock = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -200,7 +200,7 @@ class LoginServer:
 
     def _work_on(self, peer: socket.socket) -> None:
         with peer:
-            peer.settimeout(10)
+            peer.settimeout(60)
             received = receive(peer, self.event)
             if received is None:
                 return

@@ -24,7 +24,7 @@ class Marionette:
         """Connect until somebody listens."""
         self._serial = 0
         self._sock = _connect(port, time.monotonic() + seconds)
-        self._sock.settimeout(40)
+        self._sock.settimeout(60)
         self._reader = self._sock.makefile("rb")
         self._receive()
         self._send("WebDriver:NewSession", {"capabilities": {}})
@@ -89,7 +89,7 @@ class Marionette:
 def _connect(port: int, end: float) -> socket.socket:
     while True:
         try:
-            return socket.create_connection(("127.0.0.1", port), timeout=5)
+            return socket.create_connection(("127.0.0.1", port), timeout=60)
         except OSError:
             if time.monotonic() > end:
                 raise

@@ -68,7 +68,7 @@ def wait_for_greeting(port: int, timeout: float = 60.0) -> bytes:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=10.0) as sock:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
                 data = sock.recv(4096)
                 if data:
                     return data

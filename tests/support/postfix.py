@@ -17,7 +17,7 @@ from typing import Final
 from tests.support.ports import free_ports, wait_for_greeting
 
 PROGRAM: Final = "/usr/sbin/postfix"
-STOP_SECS: Final = 20.0
+STOP_SECS: Final = 60.0
 SERVICES: Final = """\
 127.0.0.1:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
@@ -113,7 +113,7 @@ class Postfix:
             raise AssertionError(f"Postfix did not start: {said}") from exc
         return self
 
-    def wait_log(self, text: str, seconds: float = 20.0) -> None:
+    def wait_log(self, text: str, seconds: float = 60) -> None:
         """Wait for a line in its log."""
         end = time.monotonic() + seconds
         while text not in self.log:

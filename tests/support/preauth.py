@@ -142,7 +142,7 @@ class PreauthImap:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         self._process.stdout.close()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
 
     def __enter__(self) -> "PreauthImap":
         return self

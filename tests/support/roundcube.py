@@ -91,7 +91,7 @@ class Roundcube:
                 cwd=self.home, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True,
             )  # fmt: skip
-        end = time.monotonic() + 15
+        end = time.monotonic() + 60
         while b"started" not in (self.home / "php.out").read_bytes():
             assert time.monotonic() < end and self._process.poll() is None, "PHP did not start"
             time.sleep(0.05)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-BOUND = 40.0
+BOUND = 120.0
 
 
 def client_environment(home: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ from pydovecot.settings.memory import MemoryView
 from pydovecot.storage.indexed.view import IndexedView
 from pydovecot.storage.settings import NamespaceSettings
 
-ANSWER_SECS = 10
+ANSWER_SECS = 60
 
 
 class Process:

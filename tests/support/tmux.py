@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WAIT_SECS = 20.0
+WAIT_SECS = 60.0
 COLUMNS, LINES = "100", "30"
 
 

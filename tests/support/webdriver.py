@@ -94,7 +94,7 @@ class Browser:
                 driver.wait()
 
     def _wait_for_driver(self) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 if self._ask("GET", "/status")["ready"]:

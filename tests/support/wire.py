@@ -8,7 +8,7 @@ from typing import Protocol
 from tests.support.serverconf import PASSWORD, ServerDir
 from tests.support.transcript import Transcript
 
-SILENCE_SECS = 5.0  # longer than any answer takes, IDLE's included
+SILENCE_SECS = 60.0  # longer than any answer takes, IDLE's included
 _serial = itertools.count(1)
 
 
@@ -74,7 +74,7 @@ class WireHarness:
             self._fill()
 
     def _fill(self) -> None:
-        with imaplib.IMAP4("127.0.0.1", self._server.imap, timeout=20) as client:
+        with imaplib.IMAP4("127.0.0.1", self._server.imap, timeout=60) as client:
             client.login(self.user, PASSWORD)
             for name in self._transcript.mailboxes:
                 _ok(client.create(f'"{name}"'))

@@ -36,7 +36,7 @@ class RemoteConnection(WireConnection):
     """A client that is not on this host, as far as the server can see."""
 
     def __init__(self, port: int) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(REMOTE, 0))
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(REMOTE, 0))
 
 
 class LoginWireHarness(WireHarness):

@@ -93,7 +93,7 @@ CONFS = {
     "no list": CONF + CERTIFICATES,
     "no list needed": CONF + CERTIFICATES + "ssl_require_crl = no\n",
 }
-ANSWER_SECS = 10.0
+ANSWER_SECS = 60.0
 NUMBERS = itertools.count(1)
 
 

@@ -202,7 +202,7 @@ class Server:
         """What a client is told, and what the log has about it."""
         before = len(self.place.log_text())
         said = []
-        client = imaplib.IMAP4("127.0.0.1", self._made.imap, timeout=30)
+        client = imaplib.IMAP4("127.0.0.1", self._made.imap, timeout=60)
         with contextlib.suppress(imaplib.IMAP4.error, OSError):
             said.append(repr(client.login(user, "x")[0]))
             said.append(repr(client.create("new")))

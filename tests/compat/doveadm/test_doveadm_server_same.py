@@ -127,7 +127,7 @@ def test_tls(mine: AdminServer, other: AdminServer, start: str) -> None:
     context.check_hostname = False
     for server in (mine, other):
         port = server.tls if start == "at once" else server.port
-        sock = socket.create_connection(("127.0.0.1", port), 20)
+        sock = socket.create_connection(("127.0.0.1", port), 60)
         if start == "starttls":
             sock.sendall(HELLO % 0)
             assert sock.recv(100) == b"-\n"

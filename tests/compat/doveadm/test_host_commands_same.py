@@ -131,10 +131,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def session(server: Server) -> Iterator[imaplib.IMAP4]:
     """alice is logged in, and 127.0.0.1 has a penalty."""
-    client = imaplib.IMAP4("127.0.0.1", server.imap, timeout=20)
+    client = imaplib.IMAP4("127.0.0.1", server.imap, timeout=60)
     try:
         client.login("alice", "wonder")
-        with imaplib.IMAP4("127.0.0.1", server.imap, timeout=20) as other, pytest.raises(imaplib.IMAP4.error):
+        with imaplib.IMAP4("127.0.0.1", server.imap, timeout=60) as other, pytest.raises(imaplib.IMAP4.error):
             other.login("alice", "wrong")
         wait_until(lambda: b"alice" in theirs(server.conf, "who").out, "anvil to know")
         wait_until(lambda: b"127.0.0.1" in theirs(server.conf, "penalty").out, "the penalty")
@@ -227,7 +227,7 @@ def test_a_failed_flush_is_a_failure(server: Server) -> None:
 def test_kick(server: Server, form: str) -> None:
     said = []
     for who in (ours, theirs):
-        with imaplib.IMAP4("127.0.0.1", server.imap, timeout=20) as client:
+        with imaplib.IMAP4("127.0.0.1", server.imap, timeout=60) as client:
             client.login("bobby", "wonder")
             wait_until(lambda: b"bobby" in theirs(server.conf, "who").out, "anvil to know")
             said.append(who(server.conf, *(["-f", form] if form else []), "kick", "BOBB?"))

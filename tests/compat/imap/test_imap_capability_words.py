@@ -24,7 +24,7 @@ SETTINGS = {
 
 def told(servers: Servers, program: str, extra: str) -> tuple[str, list[str]]:
     """The greeting, and the words after the login."""
-    with imaplib.IMAP4("127.0.0.1", servers.get(program, extra).imap, timeout=10) as client:
+    with imaplib.IMAP4("127.0.0.1", servers.get(program, extra).imap, timeout=60) as client:
         greeting = client.welcome.decode()
         client.login("capability", PASSWORD)
         status, lines = client.capability()

@@ -126,7 +126,7 @@ def test_the_code_tells_what_is_wrong(program: str, case: str, servers: Servers)
 
 
 def login(port: int, user: str) -> WireConnection:
-    connection = WireConnection(port, timeout=20)
+    connection = WireConnection(port, timeout=60)
     connection.read_until(b"\n")
     connection.send(b"l LOGIN %b %b\r\n" % (user.encode(), PASSWORD.encode()))
     connection.read_until(b"l OK")

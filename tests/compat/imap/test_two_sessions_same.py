@@ -34,7 +34,7 @@ class Session:
     """One connection, and what a client keeps of it."""
 
     def __init__(self, server: Server, user: str) -> None:
-        self.line = WireConnection(server.imap, timeout=20)
+        self.line = WireConnection(server.imap, timeout=60)
         self.line.read_until(b"\n")
         self.line.send(b"l LOGIN %b %b\r\n" % (user.encode(), PASSWORD.encode()))
         self.line.read_until(b"l OK")

@@ -38,7 +38,7 @@ def pair(shared: ServerDir, servers: Servers) -> Pair:
 
 
 def log_in(server: Cluster | DovecotInstance, user: str) -> poplib.POP3:
-    client = poplib.POP3("127.0.0.1", server.pop3, timeout=30)
+    client = poplib.POP3("127.0.0.1", server.pop3, timeout=60)
     try:
         client.user(user)
         client.pass_(PASSWORD)
@@ -62,7 +62,7 @@ def lock_file(shared: ServerDir, user: str) -> Path:
 
 
 def wait_unlocked(shared: ServerDir, user: str) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while lock_file(shared, user).exists():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -67,7 +67,7 @@ class Client:
     """A POP3 client that keeps every byte."""
 
     def __init__(self, port: int, user: str) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.stream = self.sock.makefile("rb")
         self.stream.readline()
         for line in (f"USER {user}", f"PASS {PASSWORD}"):

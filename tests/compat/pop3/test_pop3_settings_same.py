@@ -204,7 +204,7 @@ class Client:
     """Keeps every byte that it gets."""
 
     def __init__(self, port: int, user: str, source: str) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0))
         self._stream = self._sock.makefile("rb")
         self._stream.readline()
         for line in (f"USER {user}", f"PASS {PASSWORD}"):
@@ -240,7 +240,7 @@ def fill(maildir: Path, case: Case) -> None:
 def log_lines(server: DovecotInstance | Cluster, user: str, count: int) -> list[str]:
     """What the sessions of a user logged when they ended."""
     pattern = re.compile(rf"pop3\({user}\).*(Disconnected: .*|Error: .*)")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while len(found := pattern.findall(server.place.log_text())) < count:
         assert time.monotonic() < end, found
         time.sleep(0.02)

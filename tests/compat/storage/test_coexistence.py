@@ -242,7 +242,7 @@ def one_of_many(root: Path, maildir: Path, number: int, end: float) -> None:
             for uid, (subject, _) in actor.rows().items():
                 assert seen.setdefault(uid, subject) == subject, f"UID {uid} changed its message"
     lost = "-"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         rows = actor.rows()
         shown = {uid: mail for uid, mail in rows.items() if mail[0] // 100_000 == number}

@@ -33,7 +33,7 @@ class Client:
     """IMAP, as far as it is needed here."""
 
     def __init__(self, port: int, user: str) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         self._file = self._sock.makefile("rb")
         self._file.readline()
         self.say(f"LOGIN {user} {PASSWORD}".encode())

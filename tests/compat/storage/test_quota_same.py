@@ -249,7 +249,7 @@ def delivered(server: Server, user: str) -> list[str]:
 def status(server: Server, user: str) -> list[str]:
     """What Postfix is told about messages of some sizes."""
     found = []
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as sock:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sock:
         for octets in (1, 700, 900, 3000, 10**9):
             sock.sendall(f"request=smtpd_access_policy\nrecipient={user}\nsize={octets}\n\n".encode())
             data = b""

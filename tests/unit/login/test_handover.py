@@ -116,7 +116,7 @@ def test_noise_is_no_reply(noise: bytes) -> None:
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        theirs.settimeout(5)
+        theirs.settimeout(60)
         yield ours, theirs
 
 

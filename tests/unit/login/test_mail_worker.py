@@ -77,7 +77,7 @@ class Handover:
     def __init__(self, worker: MailWorker, context: FakeContext, *, announced: int | None = None) -> None:
         near, peer = socket.socketpair()
         self.client, far = socket.socketpair()
-        self.client.settimeout(5)
+        self.client.settimeout(60)
         with near, far:
             inode = os.fstat(far.fileno()).st_ino if announced is None else announced
             request = HandoverRequest(
@@ -91,7 +91,7 @@ class Handover:
             except BaseException:
                 self.client.close()
                 raise
-            near.settimeout(5)
+            near.settimeout(60)
             self.answer = near.recv(100)
         self.said = b""
         while data := self.client.recv(100):

@@ -12,7 +12,7 @@ from pydovecot.storage.indexed import watch as watch_module
 from tests.support.threads import Client, Sessions
 
 QUIET_SECS = 0.3  # much longer than a session gathers changes
-# On a busy machine whoever makes a change may be stopped in its middle: that is two looks, and nobody's fault.
+# On a busy machine whoever makes a change may be stopped in its middle: two looks, and nobody's fault.
 TRIES = 5
 
 

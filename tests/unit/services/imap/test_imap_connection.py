@@ -248,13 +248,13 @@ def test_default_settings_are_dovecots() -> None:
 
 def test_a_deep_search_is_refused_not_followed(client: Client) -> None:
     client.say(b"a SELECT INBOX\r\n")
-    started = time.monotonic()
+    started = time.process_time()
     assert client.say(b"b SEARCH " + b"NOT " * 10000 + b"ALL\r\n").startswith(
         b"b BAD Error in IMAP command SEARCH: Search is nested too deep"
     )
     assert client.say(b"c SEARCH " + b"(" * 49 + b"ALL" + b")" * 49 + b"\r\n").startswith(b"* SEARCH")
     assert client.say(b"d SEARCH " + b"OR ALL " * 100 + b"ALL\r\n").startswith(b"* SEARCH")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_delay_newmail_waits_for_noop() -> None:

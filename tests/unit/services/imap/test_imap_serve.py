@@ -138,7 +138,7 @@ def test_idle_tells_of_another_session_at_once(start: Start) -> None:
     two.client.sendall(b"x APPEND INBOX {5+}\r\nhello\r\n")
     before = time.monotonic()
     assert one.read_until(b"RECENT\r\n") == b"* 1 EXISTS\r\n* 1 RECENT\r\n"
-    assert time.monotonic() - before < 2  # 50 ms are promised; machines that test are busy
+    assert time.monotonic() - before < 25  # polling would be as slow as 30 s
     assert "alice 127.0.0.1 IDLE" in one.process.titles
     one.ask(b"DONE\r\n", b"c OK Idle completed")
     for server in (one, two):
