@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.ports import free_ports, wait_for_greeting
-from tests.support.serverconf import ServerDir
+from tests.support.serverconf import NO_PENALTY, ServerDir
 from tests.support.unpacked import SystemUser, missing, root
 
 PROGRAM = "usr/sbin/exim4"
@@ -136,7 +136,7 @@ def host() -> Iterator[Host]:
     (port,) = free_ports(1)
     with SystemUser("Debian-exim") as owner:
         os.chown(spool, owner.pw_uid, owner.pw_gid)
-        conf = DOVECOT_CONF.format(root=place.root, uid=place.mail_uid, gid=place.mail_gid)
+        conf = NO_PENALTY + DOVECOT_CONF.format(root=place.root, uid=place.mail_uid, gid=place.mail_gid)
         with Cluster(conf, static_users=False, place=place) as server:
             exim_conf = place.root / "exim.conf"
             # Exim starts itself anew as its own user, who may not enter the folder of unpacked programs.

@@ -17,7 +17,7 @@ from tests.support.clients import make_system_user
 from tests.support.cluster import Cluster
 from tests.support.ordinary import python_for_everyone
 from tests.support.postfix import Postfix, postfix_missing
-from tests.support.serverconf import PASSWORD, ServerDir
+from tests.support.serverconf import NO_PENALTY, PASSWORD, ServerDir
 from tests.support.systemusers import remove_system_user
 
 pytestmark = [
@@ -83,7 +83,7 @@ def system_host(mail_location: str) -> Iterator[SystemHost]:
         program = place.root / "dovecot-lda"
         program.write_text(f'#!/bin/sh\nexec env {words} -m pydovecot.cli.lda "$@"\n')
         program.chmod(0o755)
-        conf = DOVECOT_CONF.format(root=place.root) + f"mail_location = {mail_location}\n"
+        conf = DOVECOT_CONF.format(root=place.root) + f"mail_location = {mail_location}\n" + NO_PENALTY
         main_cf = MAIN_CF.format(root=place.root)
         with Cluster(conf, static_users=False, place=place) as server, Postfix(main_cf) as postfix:
             yield SystemHost(server, postfix)

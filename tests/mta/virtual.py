@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.support.cluster import Cluster
 from tests.support.postfix import Postfix
-from tests.support.serverconf import ServerDir
+from tests.support.serverconf import NO_PENALTY, ServerDir
 
 USERS = ("alice@example.test", "bob@example.test")
 DOVECOT_CONF = """\
@@ -62,7 +62,7 @@ def virtual_host(more_conf: str = "", more_main_cf: str = "") -> Iterator[Virtua
     (place.root / "users").write_text("".join(f"{user}:wonder\n" for user in USERS))
     (place.root / "users").chmod(0o644)
     ids = {"uid": place.mail_uid, "gid": place.mail_gid}
-    conf = (DOVECOT_CONF + more_conf).format(root=place.root, **ids)
+    conf = (DOVECOT_CONF + more_conf).format(root=place.root, **ids) + NO_PENALTY
     main_cf = (MAIN_CF + more_main_cf).format(root=place.root)
     with Cluster(conf, static_users=False, place=place) as server, Postfix(main_cf) as postfix:
         yield VirtualHost(server, postfix)

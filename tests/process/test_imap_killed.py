@@ -22,7 +22,7 @@ from tests.support.cluster import Cluster
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-KILLS = int(os.environ.get("PYDOVECOT_IMAP_KILLS", "150"))
+KILLS = int(os.environ.get("PYDOVECOT_IMAP_KILLS", "100"))
 LONGEST_SECS = 0.03  # of work, from the first command on
 BOXES = ("INBOX", "Box")
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "work")

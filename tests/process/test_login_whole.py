@@ -16,12 +16,11 @@ import pytest
 from tests.support.cert import make_certificate
 from tests.support.cluster import Cluster
 from tests.support.login_process import read_line
-from tests.support.serverconf import ServerDir
+from tests.support.serverconf import NO_PENALTY, ServerDir
 
 pytestmark = pytest.mark.process
 
 MEMORY = "mail_location = memory:\n"
-NO_PENALTY = "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
 ONE_LOGIN_PROCESS = "service imap-login {\n  service_count = 0\n  process_min_avail = 1\n}\n"
 FILTER = Path("/etc/fail2ban/filter.d/dovecot.conf")
 

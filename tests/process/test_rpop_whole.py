@@ -18,7 +18,7 @@ from pydovecot.services.auth import penalty
 from tests.support.clients import need
 from tests.support.cluster import Cluster
 from tests.support.ports import wait_for_greeting
-from tests.support.serverconf import ServerDir
+from tests.support.serverconf import NO_PENALTY, ServerDir
 
 pytestmark = pytest.mark.process
 
@@ -38,7 +38,6 @@ userdb {{
 }}
 """
 # Failed logins would make the next ones from the same address slow.
-NO_PENALTY = "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
 REFUSED = b"-ERR [AUTH] Authentication failed."
 
 

@@ -19,6 +19,8 @@ from tests.support.ports import free_ports
 # As root the mail belongs to an uid of no one else; it needs no passwd entry.
 ROOT_MAIL_UID = 45017
 PASSWORD = "wonder"
+# Without the penalty of an address, which adds seconds to each failed login after the first.
+NO_PENALTY = "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
 SHOWN_CHARS = 6000  # of a log, when a test fails
 
 _open: "list[ServerDir]" = []

@@ -9,6 +9,7 @@ from tests.support import runner
 from tests.support.fixtures import Servers
 from tests.support.login_memory import REMOTE, LoginMemoryHarness
 from tests.support.memory import CUTS
+from tests.support.serverconf import NO_PENALTY
 from tests.support.transcript import parse
 from tests.support.wire import WireConnection, WireHarness
 
@@ -19,7 +20,6 @@ FILES = sorted(
     for path in HERE.glob(f"{kind}-login/*.{kind}")
 )
 # Failed logins would make the next ones from the same address slow; no part of what is compared.
-NO_PENALTY = "service anvil {\n  unix_listener anvil-auth-penalty {\n    mode = 0\n  }\n}\n"
 
 
 def files_for(label: str) -> list[str]:

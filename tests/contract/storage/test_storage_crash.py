@@ -26,7 +26,7 @@ from pydovecot.storage.store import UserStore
 from pydovecot.storage.user import StorageUser
 from tests.support.storage_check import check_store
 
-CRASHES = int(os.environ.get("PYDOVECOT_CRASHES", "1500"))
+CRASHES = int(os.environ.get("PYDOVECOT_CRASHES", "1000"))
 BOXES = ("INBOX", "Box")
 LONGEST_SECS = 0.012  # of a child's work, from its first step on
 SYSTEM = (Flag.SEEN, Flag.FLAGGED, Flag.ANSWERED, Flag.DRAFT)
