@@ -111,6 +111,11 @@ class Context:
         else:
             self._late.append(line)
 
+    def sent(self) -> None:
+        """What was printed so far shall be seen now: commands that go on for long."""
+        if not self.server:
+            sys.stdout.flush()
+
     def complain(self, text: str) -> None:
         """A line of plain text for standard error; the server has no such thing."""
         if not self.server:

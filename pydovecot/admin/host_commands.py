@@ -29,6 +29,10 @@ HOST: Final[tuple[Command, ...]] = (
         "cache flush", "cache_flush", "[-a <master socket path>] [<user> [...]]", _SOCKET, words("user"),
         cli_only=False,
     ),
+    Command(
+        "auth explain", _HERE + "explain", "[-x <auth info>] [-p <password>] <user> [<ip>]",
+        (_INFO, text("p", "password"), word("user"), word("ip")), cli_only=True,
+    ),
     _auth(
         "login", "login", _LOGIN_USAGE,
         text("a", "auth-login-socket-path"), text("m", "auth-master-socket-path"), _INFO, *_LOGIN,
@@ -66,6 +70,14 @@ HOST: Final[tuple[Command, ...]] = (
         "service stop", _HERE + "master", "<service> [<service> [...]]", (words("service"),), "service_stop"
     ),
     Command("stop", _HERE + "master", "", (), "stop"),
+    Command(
+        "tail", _HERE + "tail", "[-1] [-l <log file>] [-n <lines>] [<user mask>]",
+        (flag("1", "once"), text("l", "log-file"), number("n", "lines"), word("user-mask")), cli_only=True,
+    ),
+    Command(
+        "top", _HERE + "top", "[-a <anvil socket path>] [-d <seconds>] [-n <rounds>]",
+        (_SOCKET, number("d", "delay"), number("n", "rounds")), cli_only=True,
+    ),
     Command(
         "user", _HERE + "user", _USER_USAGE,
         (
