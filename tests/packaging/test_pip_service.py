@@ -8,14 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import container, rpmfile
+from tests.support import rpmfile
 from tests.support.installed import Machine
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(container.why_not()), reason=container.why_not()),
-]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 REPOSITORY = Path(__file__).parents[2]
 HOME = "usr/lib/pydovecot"  # the package's Python stands for any
 COMMAND = "/usr/local/bin/pydovecot"
@@ -59,8 +55,8 @@ def layer(rpm_file: Path, tmp_path: Path) -> Path:
     return layer
 
 
-def test_install_service(layer: Path) -> None:
-    machine = Machine([container.debian_root(), layer])
+def test_install_service(debian: Path, layer: Path) -> None:
+    machine = Machine([debian, layer])
     try:
         machine.boot()
         printed = machine.run(COMMAND, "install-service").stdout

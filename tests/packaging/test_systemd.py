@@ -9,15 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import container
 from tests.support.installed import DATABASE, PASSWORD, USER, Machine
 from tests.support.processtable import Names, Row, documented, table
 
-pytestmark = [
-    pytest.mark.root,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(container.why_not()), reason=container.why_not()),
-]
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 FORKING = """
 [Service]
@@ -43,9 +38,9 @@ class Installed:
 
 
 @pytest.fixture(scope="module")
-def installed(rpm_file: Path, rpm_stubs: Path) -> Iterator[Installed]:
+def installed(debian: Path, rpm_file: Path, rpm_stubs: Path) -> Iterator[Installed]:
     """`rpm -i` on a running machine, and then what an administrator does first."""
-    machine = Machine([container.debian_root()])
+    machine = Machine([debian])
     try:
         machine.boot()
         machine.sh(f"rpm --initdb --dbpath {DATABASE}")

@@ -72,6 +72,24 @@ def debian_root() -> Path:
     return root
 
 
+@functools.cache
+def why_not_boot() -> str:
+    """Why a container does not boot here, by trying it with nothing of ours inside; empty when it does."""
+    try:
+        disk = Disk([debian_root()])
+    except (RuntimeError, OSError, subprocess.SubprocessError) as exc:
+        return f"no Debian root: {exc}"
+    machine = Container(disk)
+    try:
+        machine.boot()
+    except (RuntimeError, OSError) as exc:
+        return str(exc)
+    finally:
+        machine.poweroff()
+        disk.close()
+    return ""
+
+
 def _mirror() -> str:
     """The Debian mirror of this machine's own configuration."""
     words = ["apt-get", "indextargets", "--format", "$(SITE)", "Codename: bookworm", "Created-By: Packages"]
