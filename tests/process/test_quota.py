@@ -189,6 +189,70 @@ def test_a_script_that_is_not_there_keeps_no_mail_away(lda: Lda) -> None:
     lda.server.wait_log(r"warn-me\) failed: No such file or directory")
 
 
+OVER = """
+mail_plugins = quota
+protocol imap {
+  mail_plugins = quota imap_quota
+}
+plugin {
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:bytes=1000
+  quota_over_flag_value = y*
+  quota_over_script = warn-me flag
+%s
+}
+"""
+
+
+def with_flag(lda: Lda, user: str, flag: str) -> None:
+    """What userdb says of a user."""
+    users = lda.place.root / "users"
+    lines = [line + f"userdb_quota_over_flag={flag}" if line.startswith(f"{user}:") else line
+             for line in users.read_text().splitlines()]  # fmt: skip
+    users.write_text("\n".join(lines) + "\n")
+    os.utime(users, (1, 1))
+
+
+def test_a_flag_that_is_wrong_is_told(program: str) -> None:
+    made = Lda(program, OVER % "")
+    listener = Listener(made.place.run / "warn-me")
+    begin = b"VERSION\tscript\t4\t0\nnoreply\nflag\n"
+    try:
+        with_flag(made, "alice", "YES")
+        Imap(made, "alice").close()  # not over, but said to be
+        assert listener.next() == begin + b"YES\n\n"
+        client = Imap(made, "bob")
+        assert client.append(900).startswith(b"t OK")
+        client.close()
+        Imap(made, "bob").close()  # over (kilobytes are compared), and nobody says so
+        assert listener.next() == begin + b"\n"
+        with_flag(made, "bob", "yes")
+        Imap(made, "bob").close()
+        assert listener.nothing_more()
+    finally:
+        listener.close()
+        made.server.running.close()
+
+
+def test_a_flag_is_looked_at_when_quota_is(program: str) -> None:
+    made = Lda(program, OVER % "  quota_over_flag_lazy_check = yes")
+    listener = Listener(made.place.run / "warn-me")
+    try:
+        with_flag(made, "alice", "yes")
+        client = Imap(made, "alice")
+        client.say(b"STATUS INBOX (MESSAGES)")
+        assert listener.nothing_more()
+        client.say(b"GETQUOTAROOT INBOX")
+        assert listener.next().endswith(b"\nflag\nyes\n\n")
+        client.say(b"GETQUOTAROOT INBOX")
+        client.close()
+        assert listener.nothing_more()
+    finally:
+        listener.close()
+        made.server.running.close()
+
+
 DIRSIZE = """
 mail_plugins = quota
 protocol imap {

@@ -62,6 +62,7 @@ def get_root(session: Session, mailbox: Mailbox) -> Conversation:
     entry, _ = quota.find(mailbox.name)
     if entry.settings.type == "shared":
         return no("Not showing other users' quota")
+    quota.check_flags(lazy=True)
     roots = [root for root in quota.visible(entry) if not root.settings.hidden]
     try:
         lines = [line(root) for root in roots]
@@ -117,6 +118,8 @@ def set_limits(session: Session, args: tuple[bytes, Sequence[Arg]]) -> Conversat
 
 def _find(session: Session, name: bytes) -> Root | None:
     quota = quota_plugin.of_store(session.store.plugins)
+    if quota is not None:
+        quota.check_flags(lazy=True)
     return quota.root(name.decode("utf-8", "replace")) if quota is not None else None
 
 

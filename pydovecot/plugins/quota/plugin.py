@@ -50,6 +50,7 @@ def attach_store(store: UserStore, user: StorageUser, view: SettingsView) -> Non
     for entry in store.entries:
         if settings.max_mail_size or quota.visible(entry):
             entry.backend.hook = EntryHook(quota, entry)
+    quota.check_flags(lazy=False)
 
 
 def max_message_size(view: SettingsView) -> int:

@@ -62,6 +62,7 @@ class Root:
 
     settings: RootSettings
     usage: Usage
+    flag_checked: bool = False
 
     def counts(self, entry: NamespaceEntry) -> bool:
         """Mail of this namespace is in this root."""
@@ -193,6 +194,21 @@ class Quota:
             if root.settings.rules.warnings and (octets or messages):
                 self._warn(root, octets, messages)
 
+    def check_flags(self, *, lazy: bool) -> None:
+        """quota_over_script, once for each root. `lazy`: quota is being asked about."""
+        for root in self.roots:
+            over = root.settings.over
+            if over is None or root.flag_checked or (over.lazy and not lazy):
+                continue
+            root.flag_checked = True
+            try:
+                is_over = any(used >= limit for _, used, limit in root.resources())
+            except InternalError as exc:
+                self.log_error(f"quota: Failed to get quota resource: {exc}")
+                continue
+            if is_over != over.says_over:
+                self._alert(f"{over.script} {over.flag}")
+
     def _warn(self, root: Root, octets: int, messages: int) -> None:
         """The command of the first warning whose limit was passed."""
         try:
@@ -256,6 +272,7 @@ class Arriving:
     def _measure(self) -> _Room:
         """Usage that cannot be found out keeps no mail away: it is logged."""
         room = _Room()
+        self._quota.check_flags(lazy=True)
         for root in self._roots:
             if not root.settings.enforcing:
                 continue

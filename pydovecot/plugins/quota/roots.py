@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydovecot.model.errors import InternalError
-from pydovecot.plugins.quota.rules import DEFAULT_GRACE, BackendLimits, BadRule, Rules
+from pydovecot.plugins.quota.rules import DEFAULT_GRACE, BackendLimits, BadRule, Rules, wildcard
 from pydovecot.settings.kinds import parse_size
 from pydovecot.storage.namespaces import NamespaceEntry
 
@@ -24,6 +24,7 @@ class RootSettings:
     hidden: bool = False
     enforcing: bool = True
     ignore_unlimited: bool = False
+    over: "OverFlag | None" = None
     namespace: str | None = None  # the prefix of the only namespace that counts; None: all private ones
 
     def counts(self, entry: NamespaceEntry) -> bool:
@@ -31,6 +32,21 @@ class RootSettings:
         if self.namespace is not None:
             return entry.prefix == self.namespace
         return entry.settings.type == "private"
+
+
+@dataclass(frozen=True, slots=True)
+class OverFlag:
+    """quota_over_script: what to do when userdb is wrong about whether this user is over quota."""
+
+    script: str
+    flag: str  # what userdb says
+    value: str  # a pattern of flags that mean: over quota
+    lazy: bool  # look when quota is asked about, not whenever a store is opened
+
+    @property
+    def says_over(self) -> bool:
+        """Somebody believes that the user is over quota."""
+        return bool(self.flag) and wildcard(self.value.lower()).fullmatch(self.flag.lower()) is not None
 
 
 @dataclass(slots=True)
@@ -110,6 +126,10 @@ def _root(
         root.rules.set_grace(grace if grace is not None else DEFAULT_GRACE)
     except BadRule as exc:
         raise BadRule(f"Invalid {setting}_grace value '{grace}': {exc}") from exc
+    script, flagged = value(f"{setting}_over_script"), value(f"{setting}_over_flag_value")
+    if script and flagged is not None:
+        lazy = (value(f"{setting}_over_flag_lazy_check") or "no")[0] in TRUE
+        root.over = OverFlag(script, value(f"{setting}_over_flag") or "", flagged, lazy)
     _options(root, args)
     return root
 

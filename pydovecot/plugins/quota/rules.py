@@ -62,7 +62,7 @@ class Rule:
 
     def matches(self, name: str) -> bool:
         """The rule is for the mailbox of that name."""
-        return _wildcard(self.mask).fullmatch(name) is not None
+        return wildcard(self.mask).fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +226,7 @@ def _quotient(number: int, by: int) -> int:
     return number // by if number >= 0 else -(-number // by)
 
 
-def _wildcard(mask: str) -> "re.Pattern[str]":
+def wildcard(mask: str) -> "re.Pattern[str]":
+    """* is any text, ? any character."""
     pattern = "".join(".*" if char == "*" else "." if char == "?" else re.escape(char) for char in mask)
     return re.compile(pattern, re.DOTALL)

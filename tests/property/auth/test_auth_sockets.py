@@ -102,4 +102,4 @@ def test_the_examples_say_something() -> None:
     assert closed
     assert out.endswith(b"code=invalid_base64\treason=Invalid base64 data in initial response\nFAIL\t6\n")
     out, closed = play("auth-master", [LOOKUPS])
-    assert closed and b"USER\t1\talice\tuid=1\thome=/alice\n" in out and b"DONE\t4\t\n" in out
+    assert closed and b"USER\t1\talice\tuid=1\thome=/alice\n" in out and b"DONE\t4\tfail\n" in out
