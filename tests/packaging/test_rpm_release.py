@@ -90,6 +90,10 @@ def test_the_release_is_built_runs_and_can_be_installed(tmp_path: Path) -> None:
     package = Path(done.stdout.split()[-1])
     assert package.name.endswith(".el7.x86_64.rpm")
     assert set(re.findall(r"rpmlib\((\w+)\)", "\n".join(rpmfile.query(package, "--requires")))) <= RPM_4_11
+    rpmfile.unpack(package, unpacked := tmp_path / "unpacked")
+    files = [file for file in unpacked.rglob("*") if file.is_file() and not file.is_symlink()]
+    cache = bytes(Path.home() / ".cache")
+    assert rpmfile.names_in(files, [bytes(project), cache, b"/tmp/pydovecot-rpm.", b"/BUILDROOT/"]) == []
     if reason := container.why_not():
         pytest.skip(f"built, and not installed: {reason}")
     names = ["/bin/sh", "openssl", "shadow-utils", "systemd", "rtld(GNU_HASH)", "libpam.so.0()(64bit)"]

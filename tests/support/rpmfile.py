@@ -104,6 +104,7 @@ def query(file: Path, *options: str) -> list[str]:
 
 def unpack(file: Path, target: Path) -> None:
     """The files of a package, without its scripts."""
+    target.mkdir(parents=True, exist_ok=True)
     with (
         file.open("rb") as package,
         subprocess.Popen(["rpm2archive", "-"], stdin=package, stdout=subprocess.PIPE) as archive,
