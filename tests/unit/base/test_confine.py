@@ -1,13 +1,11 @@
 """What a process can still do behind its own filter: each test in a child of its own."""
 
 import errno
-import os
 import platform
 import re
-import socket
 import struct
-import threading
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,92 +16,84 @@ HEADERS = {
     "x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"),
     "aarch64": Path("/usr/include/asm-generic/unistd.h"),
 }
+REFUSED = [
+    "os.execv('/bin/true', ['true'])",
+    "os.fork()",
+    "os.kill(os.getppid(), 0)",
+    "os.mkdir('/tmp/never')",
+    "os.unlink('/tmp/never')",
+    "os.rename('/tmp/never', '/tmp/ever')",
+    "os.chmod('/tmp', 0o777)",
+    "os.chroot('/')",
+    "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)",
+    "socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)",
+]
+PROGRAM = """
+import errno, os, socket, threading
+from pathlib import Path
+from pydovecot.base import confine
+
+def confined():
+    if not (confine.no_new_privileges() and confine.only_move_bytes()):
+        print("no filter")
+        raise SystemExit
+
+{before}
+try:
+    print({act})
+except OSError as exc:
+    print(errno.errorcode[exc.errno])
+"""
 
 
-def in_child(act: Callable[[], object]) -> str:
-    """What `act` says in a process of its own: its result, or the name of the errno that it met."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            answer = repr(act())
-        except OSError as exc:
-            answer = errno.errorcode[exc.errno or 0]
-        except BaseException as exc:  # noqa: BLE001 - the parent tells it
-            answer = repr(exc)
-        os.write(write, answer.encode())
-        os._exit(0)
-    os.close(write)
-    with open(read, "rb") as file:
-        answer = file.read().decode()
-    os.waitpid(pid, 0)
-    return answer
-
-
-def confined(act: Callable[[], object]) -> str:
-    """As `in_child`, behind the filter."""
-
-    def all_of_it() -> object:
-        if not (confine.no_new_privileges() and confine.only_move_bytes()):
-            return "no filter"
-        return act()
-
-    answer = in_child(all_of_it)
-    if answer == "'no filter'":
+def in_process(act: str, *, before: str = "confined()") -> str:
+    """What an expression gives in a process of its own, behind the filter: its result or its errno."""
+    words = [sys.executable, "-c", PROGRAM.format(act=act, before=before)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    if done.stdout == "no filter\n":
         pytest.skip("the kernel has no filter of system calls")
-    return answer
-
-
-def status(name: str) -> str:
-    found = re.search(rf"^{name}:\s*(\S+)", Path("/proc/self/status").read_text(), re.M)
-    return found[1] if found else ""
+    return done.stdout.strip()
 
 
 def test_no_new_privileges() -> None:
-    assert in_child(lambda: (confine.no_new_privileges(), status("NoNewPrivs"))) == "(True, '1')"
+    act = "'NoNewPrivs:\\t1' in Path('/proc/self/status').read_text()"
+    assert in_process(act, before="assert confine.no_new_privileges()") == "True"
 
 
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda: os.execv("/bin/true", ["true"]),
-        os.fork,
-        lambda: os.kill(os.getppid(), 0),
-        lambda: os.mkdir("/tmp/never"),
-        lambda: os.unlink("/tmp/never"),
-        lambda: os.rename("/tmp/never", "/tmp/ever"),
-        lambda: os.chmod("/tmp", 0o777),
-        lambda: os.chroot("/"),
-        lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0),
-        lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0),
-    ],
-    ids=["execve", "fork", "kill", "mkdir", "unlink", "rename", "chmod", "chroot", "netlink", "packet"],
-)
-def test_refused(act: Callable[[], object]) -> None:
-    assert confined(act) == "EPERM"
+def test_refused() -> None:
+    before = f"""
+confined()
+said = {{}}
+for act in {REFUSED!r}:
+    try:
+        eval(act)
+    except OSError as exc:
+        said[act] = errno.errorcode[exc.errno]
+"""
+    assert in_process("said", before=before) == repr(dict.fromkeys(REFUSED, "EPERM"))
 
 
 def test_what_bytes_need_is_there() -> None:
-    def move() -> bytes:
-        for family in (socket.AF_INET, socket.AF_UNIX):
-            socket.socket(family).close()
-        here, there = socket.socketpair()
-        here.sendall(b"moved")
-        Path("/proc/self/status").read_bytes()
-        return there.recv(10)
-
-    assert confined(move) == "b'moved'"
+    before = """
+here, there = socket.socketpair()
+confined()
+for family in (socket.AF_INET, socket.AF_UNIX):
+    socket.socket(family).close()
+here.sendall(Path("/proc/self/status").read_bytes()[:5])
+"""
+    assert in_process("there.recv(10)", before=before) == "b'Name:'"
 
 
 def test_threads_are_no_processes() -> None:
-    def work() -> list[int]:
-        done: list[int] = []
-        thread = threading.Thread(target=lambda: done.append(1))
-        thread.start()
-        thread.join()
-        return done
-
-    assert confined(work) == "[1]"
+    before = """
+confined()
+done = []
+thread = threading.Thread(target=lambda: done.append(1))
+thread.start()
+thread.join()
+"""
+    assert in_process("done", before=before) == "[1]"
 
 
 def test_the_filter_refuses_other_machines_and_other_numbers() -> None:
