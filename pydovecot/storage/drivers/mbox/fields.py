@@ -132,9 +132,9 @@ class Header:
         self._room = None
         self._find_room()
         for name, known in ((b"status", {*STATUS, OLD}), (b"x-status", set(X_STATUS))):
-            field = self._fields.get(name)
-            if field is not None:
-                field.value = _kept(field.value, known) + _value(name, meta)
+            field, value = self._fields.get(name), _value(name, meta)
+            if field is not None and sorted(one for one in field.value if one in known) != sorted(value):
+                field.value = _kept(field.value, known) + value
         self._set(b"x-keywords", _wrapped(meta.keywords))
         if meta.base is not None:
             self._update_base(meta)
