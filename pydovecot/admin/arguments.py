@@ -110,7 +110,7 @@ def parse(params: Sequence[Param], argv: Sequence[str], name: str) -> Arguments:
     try:
         pairs, rest = getopt.getopt(list(argv), short, long)
     except getopt.GetoptError as exc:
-        raise BadArguments(f"{name}: {_getopt_text(exc)}") from None
+        raise BadArguments(f"{name}: {getopt_text(exc)}") from None
     for option, value in pairs:
         param = by_option[option]
         if param.kind is Kind.NUMBER and not _is_number(value):
@@ -120,7 +120,7 @@ def parse(params: Sequence[Param], argv: Sequence[str], name: str) -> Arguments:
     return Arguments(values)
 
 
-def _getopt_text(exc: getopt.GetoptError) -> str:
+def getopt_text(exc: getopt.GetoptError) -> str:
     """As glibc says it."""
     option = exc.opt
     if exc.msg.endswith("requires argument"):

@@ -1,7 +1,8 @@
 """The server's own command, also installed as `dovecot`: start, reload, stop.
 
-`pydovecot -F` stays in the foreground; without it the master becomes a daemon. `-n` and `-a` are those of
-doveconf. `pydovecot demo` is a whole server to try out, `pydovecot install-service` makes a unit for systemd.
+Other commands are those of doveadm. `pydovecot -F` stays in the foreground; without it the master becomes a
+daemon. `-n` and `-a` are those of doveconf. `pydovecot demo` is a whole server to try out, `pydovecot
+install-service` makes a unit for systemd.
 """
 
 import getopt
@@ -15,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pydovecot import __version__
+from pydovecot.admin.arguments import getopt_text
+from pydovecot.base.hostdomain import host_domain
 from pydovecot.services.master.parse import complain
 from pydovecot.settings.errors import ConfigError
 
 DEFAULT_CONFIG: Final = "/etc/dovecot/dovecot.conf"
-USAGE_STATUS: Final = 64
 NOT_RUNNING: Final = 75
 FATAL: Final = 89
 STOP_SECS: Final = 30.0
@@ -46,6 +48,10 @@ class UsageError(Exception):
     """A command line that makes no sense."""
 
 
+class UnknownInstanceError(Exception):
+    """-i names none of the installations of this machine."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of `pydovecot` and `dovecot`; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -59,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return install_service.main(words[1:])
     try:
         arguments = _parse(words)
+    except UnknownInstanceError as exc:
+        print(f"Fatal: {exc}", file=sys.stderr)
+        return FATAL
     except UsageError as exc:
         print(f"pydovecot: {exc}", file=sys.stderr)
         print(USAGE, end="", file=sys.stderr)
@@ -76,16 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _stop(arguments.config_file)
     if arguments.words == ["reload"]:
         return _reload(arguments.config_file)
-    print(f"pydovecot: Unknown argument: {arguments.words[0]}", file=sys.stderr)
-    print(USAGE, end="", file=sys.stderr)
-    return USAGE_STATUS
+    from pydovecot.cli import doveadm
+
+    return doveadm.main(["-c", arguments.config_file, *arguments.words])
 
 
 def _parse(words: list[str]) -> Arguments:
     try:
         options, rest = getopt.getopt(words, "Fc:i:nap", _LONG)
     except getopt.GetoptError as exc:
-        raise UsageError(exc.msg) from None
+        raise UsageError(getopt_text(exc)) from None
     arguments = Arguments(words=rest)
     for name, value in options:
         if name == "-F":
@@ -109,9 +118,7 @@ def _answer(option: str) -> str:
     if option == "--build-options":
         return _build_options()
     if option == "--hostdomain":
-        import socket
-
-        return socket.getfqdn()
+        return host_domain()
     return USAGE.rstrip("\n")
 
 
@@ -133,7 +140,7 @@ def _instance(name: str) -> str:
         for one in instances.read(state_dir):
             if one.name == name:
                 return one.config or f"{one.base_dir}/dovecot.conf"
-    raise UsageError(f"Unknown instance name: {name}")
+    raise UnknownInstanceError(f"Unknown instance name: {name}")
 
 
 def _serve(arguments: Arguments) -> int:
