@@ -59,6 +59,14 @@ def rpm_newer(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def debian() -> Path:
+    """The root that containers boot from."""
+    if reason := container.why_not() or container.why_not_boot():
+        pytest.skip(reason)
+    return container.debian_root()
+
+
+@pytest.fixture(scope="session")
 def rpm_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the Debian root provides, as a package: then no dependency is left unchecked."""
     if reason := rpmfile.why_not() or container.why_not():

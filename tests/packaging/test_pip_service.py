@@ -11,7 +11,7 @@ import pytest
 from tests.support import rpmfile
 from tests.support.installed import Machine
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
 HOME = "usr/lib/pydovecot"  # the package's Python stands for any
 COMMAND = "/usr/local/bin/pydovecot"

@@ -12,7 +12,7 @@ import pytest
 from tests.support.installed import DATABASE, PASSWORD, USER, Machine
 from tests.support.processtable import Names, Row, documented, table
 
-pytestmark = [pytest.mark.root, pytest.mark.slow]
+pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 
 FORKING = """
 [Service]

@@ -22,7 +22,7 @@ from typing import Final
 CACHE: Final = Path(os.environ.get("PYDOVECOT_ROOT_CACHE", Path.home() / ".cache" / "pydovecot-root"))
 SUITE: Final = "bookworm"
 PACKAGES: Final = ("systemd", "systemd-sysv", "dbus", "rpm", "procps", "iproute2", "openssl", "libsqlite3-0")
-TOOLS: Final = ("systemd-nspawn", "debootstrap", "nsenter", "rpm")
+TOOLS: Final = ("systemd-nspawn", "debootstrap", "nsenter", "setpriv", "rpm")
 # A package that comes starts nothing by itself; PAM files include password-auth.
 AS_ON_RHEL: Final = {
     "usr/lib/systemd/system-preset/99-default-disable.preset": "disable *\n",
@@ -150,7 +150,9 @@ class Container:
 
     def boot(self) -> None:
         """Switch it on; returns when systemd has reached its default target. Raises RuntimeError."""
-        words = ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", "-b"]
+        # It must not outlive us, however we end.
+        words = ["setpriv", "--pdeathsig", "KILL"]
+        words += ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", "-b"]
         words += ["-M", self.disk.home.name.replace("_", "0"), "-D", str(self.disk.root), "--console=pipe"]
         env = {"PATH": os.environ["PATH"], "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with open(self._console, "wb") as console:
