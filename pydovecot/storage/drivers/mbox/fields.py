@@ -72,7 +72,7 @@ class Header:
         self._find_room()
 
     def _take(self, name: bytes, label: bytes, value: bytes) -> None:
-        eol = self._eol
+        eol = b"\n"
         if value.endswith(b"\r"):
             value, eol = value[:-1], b"\r\n"
         lead = len(value) - len(value.lstrip(b" \t"))
@@ -148,7 +148,7 @@ class Header:
     def _set(self, name: bytes, value: bytes) -> None:
         field = self._fields.get(name)
         if field is not None:
-            field.value = value.replace(b"\n", self._eol)
+            field.value = value.replace(b"\n", field.eol)
             if self._room is field:
                 self._room = None
 
