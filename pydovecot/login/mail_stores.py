@@ -51,7 +51,12 @@ class Stores:
 
     def _make(self, user: MailUser) -> UserStore:
         described = StorageUser(
-            user.username, user.home, self._service, dict(user.variables), self._event.error
+            user.username,
+            user.home,
+            self._service,
+            dict(user.variables),
+            self._event.error,
+            self._event.info,
         )
         return open_store(described, user.settings)
 

@@ -2,16 +2,25 @@
 
 import time
 from collections.abc import Iterator
+from typing import Protocol
 
 from pydovecot.model.errors import InternalError, UserError
 from pydovecot.model.seqset import SeqSet
-from pydovecot.storage.api import Column, MailboxGoneError
+from pydovecot.storage.api import Column, MailboxGoneError, View
 from pydovecot.storage.backend import Existence, Parts
 from pydovecot.storage.namespaces import NamespaceEntry
 from pydovecot.storage.settings import MailboxSettings
 
 
-def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) -> int:
+class Opener(Protocol):
+    """How a store opens a mailbox."""
+
+    def __call__(
+        self, entry: NamespaceEntry, parts: Parts, /, *, readonly: bool, keep_recent: bool
+    ) -> View: ...
+
+
+def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings, open_view: Opener) -> int:
     """Remove messages saved before `autoexpunge` and the oldest above `autoexpunge_max_mails`; says how many.
 
     Failures are left to the next logout: nobody waits for this.
@@ -23,7 +32,7 @@ def autoexpunge(entry: NamespaceEntry, parts: Parts, settings: MailboxSettings) 
             or not backend.status(parts, size=False).messages
         ):
             return 0
-        view = backend.open(parts, entry.name(parts), readonly=False, keep_recent=True)
+        view = open_view(entry, parts, readonly=False, keep_recent=True)
         try:
             count = _expired(view.rows(SeqSet.from_ranges([(1, len(view.uids))]), (Column.SAVED,)), settings)
             if settings.autoexpunge_max_mails:

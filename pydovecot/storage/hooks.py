@@ -5,9 +5,12 @@ visible and holds no lock while it asks; it tells after the change is on the dis
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydovecot.model.errors import Code, UserError
+
+if TYPE_CHECKING:
+    from pydovecot.storage.api import Save, View
 
 
 class NotTaken(UserError):
@@ -63,3 +66,25 @@ class BackendHook(Protocol):
     """The mailboxes of one location."""
 
     def mailbox(self, parts: tuple[str, ...]) -> MailboxHook: ...
+
+
+class StoreWatcher(Protocol):
+    """Sees all that happens in a store, and may put itself between a view or a save and who uses it."""
+
+    def view(self, view: "View") -> "View":
+        """A mailbox was opened."""
+        ...
+
+    def save(self, name: str, save: "Save") -> "Save":
+        """Messages are going to be saved into a mailbox."""
+        ...
+
+    def created(self, name: str) -> None: ...
+
+    def deleting(self, view: "View") -> None:
+        """A mailbox is about to be deleted with what is in it."""
+        ...
+
+    def deleted(self, name: str) -> None: ...
+
+    def renamed(self, old: str, new: str) -> None: ...

@@ -11,6 +11,8 @@ from typing import Final
 
 MODULES: Final[dict[str, str]] = {
     "imap_quota": "pydovecot.plugins.imap_quota.plugin",
+    "mail_log": "pydovecot.plugins.mail_log.plugin",
+    "notify": "pydovecot.plugins.notify.plugin",
     "quota": "pydovecot.plugins.quota.plugin",
 }
 

@@ -12,6 +12,7 @@ from pydovecot.model.seqset import SeqSet
 from pydovecot.storage.api import ListEntry, ListOptions, MailboxGoneError, Namespace, Save, Status, View
 from pydovecot.storage.autoexpunge import autoexpunge
 from pydovecot.storage.backend import INBOX, Backend, Existence, Parts, Resolver
+from pydovecot.storage.hooks import StoreWatcher
 from pydovecot.storage.list.pattern import Matcher
 from pydovecot.storage.list.tree import Tree
 from pydovecot.storage.namespaces import NamespaceEntry, Namespaces
@@ -31,6 +32,7 @@ class UserStore:
         self._spaces = make_spaces(self.resolve)
         self.autoexpunged = 0
         self.plugins: dict[str, object] = {}  # what plugins have put here, by their names
+        self.watcher: StoreWatcher | None = None
 
     @property
     def entries(self) -> Sequence[NamespaceEntry]:
@@ -69,6 +71,8 @@ class UserStore:
                 raise UserError(Code.NONEXISTENT, entry.backend.node_text)
             raise missing(entry.name(parts))
         entry.backend.create(parts, node_only=False)
+        if self.watcher is not None:
+            self.watcher.created(entry.name(parts))
         settings = entry.mailboxes.get(parts)
         if settings is not None and settings.auto == "subscribe":
             self._set_subscribed(entry.name(parts), True)
@@ -135,7 +139,11 @@ class UserStore:
         entry, parts = self._checked(name)
         with self._deleted_meanwhile(entry, parts):
             self._existing(entry, parts)
-            return entry.backend.open(parts, entry.name(parts), readonly=readonly, keep_recent=keep_recent)
+            return self._open(entry, parts, readonly=readonly, keep_recent=keep_recent)
+
+    def _open(self, entry: NamespaceEntry, parts: Parts, *, readonly: bool, keep_recent: bool) -> View:
+        view = entry.backend.open(parts, entry.name(parts), readonly=readonly, keep_recent=keep_recent)
+        return view if self.watcher is None else self.watcher.view(view)
 
     def status(self, name: str, *, size: bool = False) -> Status:
         """STATUS."""
@@ -157,6 +165,8 @@ class UserStore:
         with self._deleted_meanwhile(entry, parts):
             entry.backend.create(parts, node_only=node_only)
             made = not node_only or entry.backend.existence(parts) is Existence.MAILBOX
+            if self.watcher is not None:
+                self.watcher.created(entry.name(parts))
             return entry.backend.status(parts, size=False).guid if made else ""
 
     def delete(self, name: str) -> None:
@@ -168,7 +178,15 @@ class UserStore:
             raise UserError(Code.NONE, "INBOX can't be deleted")
         if entry.backend.existence(parts) is Existence.NONE:
             raise missing(entry.name(parts))
+        if self.watcher is not None and entry.backend.existence(parts) is Existence.MAILBOX:
+            view = entry.backend.open(parts, entry.name(parts), readonly=True, keep_recent=True)
+            try:
+                self.watcher.deleting(view)
+            finally:
+                view.close()
         entry.backend.delete(parts)
+        if self.watcher is not None:
+            self.watcher.deleted(entry.name(parts))
 
     def rename(self, old: str, new: str) -> None:
         """Rename with children. INBOX: its mail moves, INBOX and its children stay. RFC 3501 6.3.5."""
@@ -190,6 +208,8 @@ class UserStore:
         if self._there(target, new_parts) is not Existence.NONE:
             raise UserError(Code.ALREADYEXISTS, "Target mailbox already exists")
         source.backend.rename(old_parts, new_parts)
+        if self.watcher is not None:
+            self.watcher.renamed(source.name(old_parts), target.name(new_parts))
 
     def _rename_inbox(self, new: str) -> None:
         self.create(new)
@@ -234,7 +254,8 @@ class UserStore:
         entry, parts = self._checked(name)
         with self._deleted_meanwhile(entry, parts):
             self._existing(entry, parts)
-            return entry.backend.save(parts)
+            save = entry.backend.save(parts)
+            return save if self.watcher is None else self.watcher.save(entry.name(parts), save)
 
     def refusal(self, name: str, octets: int = 0) -> UserError | None:
         """Why a message of this size could not be saved now, for who wants to know before there is one.
@@ -258,6 +279,6 @@ class UserStore:
         for entry in self._spaces.entries if logout else ():
             for parts, settings in entry.mailboxes.items():
                 if settings.autoexpunge or settings.autoexpunge_max_mails:
-                    self.autoexpunged += autoexpunge(entry, parts, settings)
+                    self.autoexpunged += autoexpunge(entry, parts, settings, self._open)
         for entry in self._spaces.entries:
             entry.backend.close()

@@ -313,8 +313,9 @@ def _event(context: Context, user: MailUser) -> Event:
 
 def open_mail(context: Context, user: MailUser) -> UserStore:
     """The user's store; the process has the user's rights. Raises InternalError."""
+    event = _event(context, user)
     described = StorageUser(
-        user.username, user.home, SERVICE, dict(user.variables), _event(context, user).error
+        user.username, user.home, SERVICE, dict(user.variables), event.error, event.info
     )
     return open_store(described, user.settings)
 

@@ -34,7 +34,10 @@ def _internal_error() -> str:
 def serve(session: MailSession) -> None:
     """Serve one client until it is gone."""
     settings = session.settings.get(Pop3Settings)
-    user = StorageUser(session.username, session.home, "pop3", dict(session.variables), session.event.error)
+    event = session.event
+    user = StorageUser(
+        session.username, session.home, "pop3", dict(session.variables), event.error, event.info
+    )
     store = open_store(user, session.settings)
     session.set_title(f"{session.username} {session.remote_ip}".rstrip())
     held = lock_of(user, session.settings, session.event) if settings.pop3_lock_session else None

@@ -1,0 +1,1 @@
+"""notify: what mail_log needs beside it in Dovecot."""
