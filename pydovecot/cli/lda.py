@@ -38,9 +38,13 @@ def main(argv: "Sequence[str] | None" = None) -> int:
         import site
 
         site.main()
-    from pydovecot.cli import lda_here
+    try:
+        from pydovecot.cli import lda_here
 
-    return lda_here.main(words)
+        return lda_here.main(words)
+    except Exception as exc:  # noqa: BLE001 - any other status than this would return the message to its sender
+        sys.stderr.write(f"lda: Fatal: {type(exc).__name__}: {exc}\n")
+        return lda.TEMPFAIL
 
 
 def _by_server(words: "Sequence[str]") -> tuple[int, str] | None:

@@ -10,7 +10,16 @@ from typing import BinaryIO, Final
 
 from pydovecot.base.options import BadOption, parse
 from pydovecot.cli.lda import DEFAULT_CONFIG, NAMES, OPTIONS
-from pydovecot.delivery.lda import NO_USER, TEMPFAIL, USAGE, Envelope, LocalAgent, Outcome, read_mail
+from pydovecot.delivery.lda import (
+    NO_USER,
+    TEMPFAIL,
+    USAGE,
+    BadEnvelope,
+    Envelope,
+    LocalAgent,
+    Outcome,
+    read_mail,
+)
 from pydovecot.delivery.settings import DeliverySettings
 from pydovecot.delivery.spool import READ_BYTES, Spool
 from pydovecot.event.event import Event
@@ -24,6 +33,8 @@ from pydovecot.model.errors import InternalError
 from pydovecot.services.config.settings import LogSettings
 from pydovecot.settings.client import from_file
 from pydovecot.settings.errors import ConfigError
+from pydovecot.settings.kinds import BadValue
+from pydovecot.settings.schema import SCHEMA
 from pydovecot.settings.view import SettingsView
 from pydovecot.storage.drivers.registry import open_store
 from pydovecot.storage.settings import MailSettings
@@ -70,16 +81,13 @@ def main(argv: Sequence[str]) -> int:
         print(HELP, end="")
         print(f"{sys.argv[0]}: {exc}", file=sys.stderr)
         return USAGE
-    except _Fatal as exc:
+    except (_Fatal, BadEnvelope) as exc:
         if str(exc):
             event.fatal(str(exc))
         return exc.status
     except ConfigError as exc:
         for line in exc.lines:
             event.fatal(line)
-        return TEMPFAIL
-    except InternalError as exc:
-        event.fatal(str(exc))
         return TEMPFAIL
     sys.stderr.write(outcome.text)
     return outcome.status
@@ -93,8 +101,20 @@ def _arguments(argv: Sequence[str]) -> Arguments:
         raise _Fatal(USAGE, f"Unknown argument: {words[0]}")
     last = dict(options)
     envelope = Envelope.of({NAMES[letter]: value for letter, value in options if letter in NAMES})
-    overrides = dict(value.partition("=")[::2] for letter, value in options if letter == "o")
+    overrides = dict(_override(value) for letter, value in options if letter == "o")
     return Arguments(last.get("c", DEFAULT_CONFIG), last.get("d", ""), last.get("p", ""), envelope, overrides)
+
+
+def _override(text: str) -> tuple[str, str]:
+    """Name and value of -o. Raises _Fatal."""
+    name, sign, value = text.partition("=")
+    known = SCHEMA.fields.get(name)
+    try:
+        if not sign:
+            raise BadValue("Missing '='")
+        return name, known.normal(value) if known is not None else value
+    except BadValue as exc:
+        raise _Fatal(TEMPFAIL, f"Error reading configuration: Invalid -o parameter {text}: {exc}") from exc
 
 
 class _Run:
@@ -105,13 +125,26 @@ class _Run:
         self._session = base64.b64encode(os.urandom(16)).rstrip(b"=").decode()
 
     def run(self, stdin: BinaryIO) -> Outcome:
-        """Raises _Fatal, ConfigError, InternalError."""
+        """Raises _Fatal, ConfigError."""
         arguments = self._arguments
         view: SettingsView = from_file(arguments.config, service=SERVICE, protocol=SERVICE).view
         if arguments.overrides:
             view = view.with_overrides(arguments.overrides)
-        user = self._user(view)
-        self._log_to_target(view, user)
+        sink = self._log(view)
+        try:
+            user = self._user(view)
+            sink.prefix = user_log_prefix(user)
+            return self._as_user(user, stdin)
+        except InternalError as exc:
+            self._event.fatal(str(exc))
+            return Outcome(TEMPFAIL)
+        except _Fatal:
+            raise
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the MTA must keep the message
+            self._event.exception("delivery failed", exc)
+            return Outcome(TEMPFAIL)
+
+    def _as_user(self, user: MailUser, stdin: BinaryIO) -> Outcome:
         source = self._source(stdin)  # before root is given up: the MTA's file may be its own
         if user.settings.get(MailSettings).mail_plugins:  # only quota rejects
             import pydovecot.delivery.bounce  # noqa: F401 - the user may not be able to import it
@@ -137,12 +170,14 @@ class _Run:
             with AuthMaster(path) as auth:
                 found = auth.user(arguments.user, service=SERVICE, params=facts)
         except AuthLookupFailed as exc:
-            raise _Fatal(TEMPFAIL, f"{exc}") from exc
+            self._event.error(str(exc))
+            self._event.fatal(INTERNAL_ERROR)
+            raise _Fatal(TEMPFAIL) from exc
         if found is None:
             raise _Fatal(NO_USER)
         return mail_user.resolve(view, found.user, SERVICE, found.fields, facts)
 
-    def _log_to_target(self, view: SettingsView, user: MailUser) -> None:
+    def _log(self, view: SettingsView) -> TargetSink:
         """From here on the log is the server's. Raises _Fatal when nobody could read of the delivery."""
         settings = view.get(LogSettings)
         target = LogTarget(
@@ -153,7 +188,9 @@ class _Run:
             targets = open_targets(target)
         except OSError as exc:
             raise _Fatal(TEMPFAIL, f"Can't open log file {exc.filename}: {exc.strerror}") from exc
-        self._event = Event(TargetSink(targets, user_log_prefix(user)))
+        sink = TargetSink(targets, f"{SERVICE}({os.getpid()}): ")
+        self._event = Event(sink)
+        return sink
 
     def _source(self, stdin: BinaryIO) -> BinaryIO:
         if not self._arguments.path:
@@ -161,16 +198,23 @@ class _Run:
         try:
             return open(self._arguments.path, "rb")
         except OSError as exc:
-            text = f"Can't open delivery mail {self._arguments.path}: {exc.strerror}"
-            self._event.fatal(text)
+            path = self._arguments.path
+            missing = f"Mailbox doesn't exist: {path}"
+            why = missing if isinstance(exc, FileNotFoundError) else f"open({path}) failed: {exc.strerror}"
+            self._event.fatal(f"Can't open delivery mail as raw: {why}")
             raise _Fatal(TEMPFAIL) from exc
 
     def _deliver(self, user: MailUser, source: BinaryIO, spool: Spool) -> Outcome:
         envelope = self._arguments.envelope
         mail = read_mail(envelope, lambda: source.read(READ_BYTES), spool)
-        described = StorageUser(user.username, user.home, SERVICE, dict(user.variables), self._event.error)
+        described = StorageUser(
+            user.username, user.home, SERVICE, dict(user.variables), self._event.error, self._event.info
+        )
         store = open_store(described, user.settings)
-        agent = LocalAgent(store, user.settings, user.username, user.variables, self._event, INTERNAL_ERROR)
+        name = self._arguments.user or user.username
+        agent = LocalAgent(
+            store, user.settings, name, user.variables, self._event, mail_user.dated_internal_error
+        )
         try:
             outcome = agent.deliver(mail, envelope)
         finally:

@@ -1,4 +1,4 @@
-"""A rejection: the message that tells a sender why the mail is in no mailbox. RFC 3464, RFC 3798.
+"""A rejection: the message that tells a sender why the mail is in no mailbox. RFC 3464.
 
 It says so in words, in a machine readable part, and gives the header back. It is sent in the null sender's
 name, so that it can never be answered by another one (RFC 3834 4, RFC 5321 6.1).
@@ -30,9 +30,10 @@ class CannotSend(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a message was refused. `recipient`: whose mailbox it was for."""
+    """Why a message was refused. `sender`: who is told; `recipient`: whose mailbox it was for."""
 
     mail: Mail
+    sender: str
     recipient: str
     reason: str
     hostname: str
@@ -51,10 +52,10 @@ class Rejection:
         head = [
             f"Message-ID: <dovecot-{unique}>",
             f"Date: {formatdate(now, localtime=True)}",
-            f"From: Mail Delivery Subsystem <{self.postmaster}>",
-            f"To: <{self.mail.sender}>",
+            f"From: {self.postmaster if '<' in self.postmaster else f'Postmaster <{self.postmaster}>'}",
+            f"To: <{self.sender}>",
             "MIME-Version: 1.0",
-            "Content-Type: multipart/report; report-type=disposition-notification;",
+            "Content-Type: multipart/report; report-type=delivery-status;",
             f'\tboundary="{boundary}"',
             f"Subject: {subject}",
             "Auto-Submitted: auto-replied (rejected)",
@@ -68,14 +69,13 @@ class Rejection:
             "Content-Transfer-Encoding: 8bit",
             "",
             text,
-            "",
             f"--{boundary}",
-            "Content-Type: message/disposition-notification",
+            "Content-Type: message/delivery-status",
             "",
-            f"Reporting-UA: {self.hostname}; Dovecot Mail Delivery Agent",
+            f"Reporting-MTA: dns; {self.hostname}",
             f"Final-Recipient: rfc822; {self.recipient}",
-            *([f"Original-Message-ID: {self.mail.message_id}"] if self.mail.message_id else []),
-            "Disposition: automatic-action/MDN-sent-automatically; deleted",
+            "Action: failed",
+            "Status: 5.2.2",  # RFC 3463: the mailbox is full; nothing else is rejected
             "",
             f"--{boundary}",
             "Content-Type: message/rfc822",
@@ -87,12 +87,12 @@ class Rejection:
     def send(self, settings: DeliverySettings) -> None:
         """Give it to the MTA. Raises CannotSend."""
         message = self.render(settings, now=time.time(), random=os.urandom)
-        if not _ADDRESS.fullmatch(self.mail.sender):
-            raise CannotSend(f"Invalid return address: {shown(self.mail.sender.encode())}")
+        if not _ADDRESS.fullmatch(self.sender):
+            raise CannotSend(f"Invalid return address: {shown(self.sender.encode())}")
         if settings.submission_host:
-            _by_smtp(settings.submission_host, self.mail.sender, message)
+            _by_smtp(settings.submission_host, self.sender, message)
         else:
-            _by_program(settings.sendmail_path, self.mail.sender, message)
+            _by_program(settings.sendmail_path, self.sender, message)
 
 
 def _by_program(program: str, recipient: str, message: bytes) -> None:

@@ -59,7 +59,7 @@ class Delivery:
             try:
                 return self._into(mail, name, flags, shared)
             except _Refused as exc:
-                self._log(mail, f"save failed to {exc.where}: {exc.text}")
+                self.log(mail, f"save failed to {exc.where}: {exc.text}")
                 failure = DeliveryFailed(exc.error, exc.text)
                 if failure.over_quota or failure.disk_full:
                     break  # INBOX would not fare better
@@ -86,7 +86,7 @@ class Delivery:
         save.finish()
         result = save.commit()
         content = result.contents[0] if result.contents else None
-        self._log(mail, f"saved mail to {name}", content.storage_id if content is not None else "")
+        self.log(mail, f"saved mail to {name}", content.storage_id if content is not None else "")
         return content
 
     def _open(self, name: str) -> Save:
@@ -122,7 +122,8 @@ class Delivery:
             self.event.exception(f"save failed to {where}", exc)
             raise _Refused(where, None, self.internal_error()) from exc
 
-    def _log(self, mail: Mail, what: str, storage_id: str = "") -> None:
+    def log(self, mail: Mail, what: str, storage_id: str = "") -> None:
+        """A line by deliver_log_format."""
         values = {
             **self.variables, **mail.log_values, "$": what, "storage_id": storage_id,
             "delivery_time": str(int((time.monotonic() - self._begin) * 1000)),

@@ -25,11 +25,15 @@ class Counted:
 
 @dataclass
 class Mail:
-    """`added`: header fields that go before it, with CRLF; `sender`: the envelope's, "" for bounces."""
+    """`added`: header fields that go before it, with CRLF; `sender`: the envelope's, "" for bounces.
+
+    `named`: what log lines call the sender, where that is another text.
+    """
 
     spool: Spool
     sender: str = ""
     added: bytes = b""
+    named: str | None = None
     _fields: dict[bytes, bytes] = field(default_factory=dict)
 
     def chunks(self) -> Iterator[bytes]:
@@ -48,6 +52,16 @@ class Mail:
                 found[key] = value.replace(b"\n", b"").strip()
         return found
 
+    def field(self, name: bytes) -> bytes:
+        """The first field of that name, unfolded; b"" when there is none."""
+        return (header.first(self.spool.head(HEAD_BYTES), name.lower()) or b"").replace(b"\n", b"").strip()
+
+    def address_in(self, name: str) -> str:
+        """The address in a field; "" when there is no whole one."""
+        found = address.first(self.field(name.encode()))
+        whole = found is not None and _whole(found)
+        return shown(b"%s@%s" % (found.mailbox, found.domain), most=MAX_MESSAGE_ID) if found and whole else ""
+
     @cached_property
     def message_id(self) -> str:
         """The Message-ID with its brackets, "" when there is none that is one."""
@@ -61,7 +75,8 @@ class Mail:
         subject = shown(self.fields.get(b"subject", b""), decode=True)
         author = address.first(self.fields.get(b"from", b""))
         origin = shown(b"%s@%s" % (author.mailbox, author.domain)) if author and _whole(author) else ""
-        sender = shown(self.sender.encode("utf-8", "surrogateescape"))
+        named = self.sender if self.named is None else self.named
+        sender = shown(named.encode("utf-8", "surrogateescape"))
         physical, virtual = str(self.sizes.physical), str(self.sizes.virtual)
         return {
             "m": message_id, "msgid": message_id, "s": subject, "subject": subject,

@@ -6,6 +6,7 @@ outside first_valid_* .. last_valid_* neither. The wording of failures is Doveco
 
 import os
 import pwd
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,11 @@ _INVALID: Final = "Invalid settings in userdb: "
 
 # What a client is told when the reason is for the log only.
 INTERNAL_ERROR: Final = "Internal error occurred. Refer to server log for more information."
+
+
+def dated_internal_error() -> str:
+    """The same with the time, by which it is found in the log."""
+    return f"{INTERNAL_ERROR} [{time.strftime('%Y-%m-%d %H:%M:%S')}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,3 +184,105 @@ def test_log_lines_hold_no_control_characters(lda: Lda) -> None:
     fresh(lda, "bob")
     lda.server.wait_log(r"lda\(bob\).*: saved mail")
     assert not re.search(r"[\x07\x1b]", lda.place.log_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("-m", "a\udcffb"), 75, b"Fatal: Mailbox name not UTF-8: a"),
+        (("-a", "broken <"), 64, b"Fatal: Invalid -a parameter: Invalid character in path\n"),
+        (("-a", ""), 64, b"Fatal: Invalid -a parameter: Path is empty string\n"),
+        (("-r", "bro ken"), 64, b"Fatal: Invalid -r parameter: Invalid character in "),
+        (("-o", "mail_debug"), 75, b"Invalid -o parameter mail_debug: Missing '='\n"),
+        (("-o", "mail_debug=perhaps"), 75, b"-o parameter mail_debug=perhaps: Invalid boolean value: "),
+        (("-o", "first_valid_uid=4000000000"), 75, b""),
+        (("-o", "auth_socket_path=/nonexistent"), 75, b""),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense(lda: Lda, arguments: tuple[str, ...], status: int, said: bytes) -> None:
+    done = lda.run("-d", "alice", *arguments)
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert said in done.stderr and bool(said) == bool(done.stderr)
+    assert fresh(lda, "alice") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "sender", "recipient"),
+    [
+        ((), MESSAGE, "MAILER-DAEMON", "alice@mx.example.org"),
+        (("-f", ""), MESSAGE, "", "alice@mx.example.org"),
+        (("-f", "<>", "-r", "final@x"), MESSAGE, "", "alice@mx.example.org"),
+        (("-f", "<x@y>", "-a", "orig@dom"), MESSAGE, "x@y", "orig@dom"),
+        (("-f", "a b@c", "-a", "<orig@dom>", "-r", "final@x"), MESSAGE, "", "orig@dom"),
+        (("-f", '"o d"@b'), MESSAGE, '"o d"@b', "alice@mx.example.org"),
+        ((), b"From me@there Tue Nov 24 06:04:15 2026\n" + MESSAGE, "me@there", "alice@mx.example.org"),
+        (("-f", "a@b"), b"From me@there Tue Nov 24 06:04:15 2026\n" + MESSAGE, "a@b", "alice@mx.example.org"),
+        (("-o", "lda_original_recipient_header=X-To"), b"X-To: <o@d>\n" + MESSAGE, "MAILER-DAEMON", "o@d"),
+    ],
+)  # fmt: skip
+def test_sender_and_recipient(
+    lda: Lda, arguments: tuple[str, ...], message: bytes, sender: str, recipient: str
+) -> None:
+    number = len(lda.place.log_text())
+    log = f"deliver_log_format=%$ n={number} e=<%e> to=<%{{to_envelope}}>"
+    assert lda.run("-d", "alice", *arguments, "-o", log, message=message).returncode == 0
+    expected = re.escape(f"saved mail to INBOX n={number} e=<{sender}> to=<{recipient}>")
+    lda.server.wait_log(expected + "$")
+    assert len(fresh(lda, "alice")) == 1
+
+
+FULL = ("-o", "mail_plugins=quota", "-o", "plugin/quota=count:User quota", "-o", "plugin/quota_vsizes=yes")
+FULL += ("-o", "plugin/quota_rule=*:messages=1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields", "told"),
+    [
+        (("-f", "s@d"), b"", "s@d"),
+        ((), b"Return-Path: <rp@there>\n", "rp@there"),
+        ((), b"", ""),
+        (("-f", "s@d"), b"Auto-Submitted: auto-replied\n", ""),
+        (("-f", "s@d"), b"Auto-Submitted: No\n", "s@d"),
+    ],
+    ids=["sender", "return path", "nobody", "automatic", "not automatic"],
+)
+def test_who_is_told_of_a_full_mailbox(
+    lda: Lda, arguments: tuple[str, ...], fields: bytes, told: str
+) -> None:
+    sent = lda.place.root / "mail" / "sent"
+    sendmail = lda.place.root / "sendmail"
+    sendmail.write_text(f'#!/bin/sh\n(echo "$@"; cat) >{sent}\n')
+    sendmail.chmod(0o755)
+    sent.unlink(missing_ok=True)
+    settings = (*FULL, "-o", f"sendmail_path={sendmail}")
+    assert lda.run("-d", "bob", *settings).returncode == 0
+    before = len(lda.place.log_text())
+    done = lda.run("-d", "bob", *arguments, *settings, message=fields + MESSAGE)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(fresh(lda, "bob")) == 1
+    text = "Quota exceeded (mailbox for user is full)"
+    lines = re.findall(r"Info: (msgid=.*)", lda.place.log_text()[before:])
+    assert lines[:2] == [f"msgid=<m@x>: save failed to INBOX: {text}", f"msgid=<m@x>: rejected: {text}"]
+    if not told:
+        assert not sent.exists()
+        why = "Auto-submitted message discarded" if fields else "Return-Path missing, rejection reason"
+        assert lines[2:] == [f"msgid=<m@x>: {why}: {text}"]
+        return
+    first, *rest = sent.read_text().replace("\r\n", "\n").split("\n")
+    assert first == f"-i -f <> -- {told}"
+    (boundary,) = re.findall('boundary="(.*)"', "\n".join(rest))
+    unique = [re.sub("^(Message-ID|Date): .*", r"\1:", line.replace(boundary, "B")) for line in rest]
+    original = (fields + MESSAGE).decode().partition("\n\n")[0].splitlines()
+    assert unique == [
+        "Message-ID:", "Date:", "From: Postmaster <postmaster@mx.example.org>", f"To: <{told}>",
+        "MIME-Version: 1.0", "Content-Type: multipart/report; report-type=delivery-status;", '\tboundary="B"',
+        "Subject: Rejected: t", "Auto-Submitted: auto-replied (rejected)", "Precedence: bulk", "",
+        "This is a MIME-encapsulated message", "",
+        "--B", "Content-Type: text/plain; charset=utf-8", "Content-Disposition: inline",
+        "Content-Transfer-Encoding: 8bit", "",
+        "Your message to <bob@mx.example.org> was automatically rejected:", text,
+        "--B", "Content-Type: message/delivery-status", "", "Reporting-MTA: dns; mx.example.org",
+        "Final-Recipient: rfc822; bob@mx.example.org", "Action: failed", "Status: 5.2.2", "",
+        "--B", "Content-Type: message/rfc822", "",
+        *[re.sub("^Message-ID: .*", "Message-ID:", line) for line in original], "", "", "", "--B--", "",
+    ]  # fmt: skip

@@ -22,6 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which the
 NOBODY = 65534
 MESSAGE = b"Subject: t\nFrom: A <a@b>\n\nb\n"
 SENDMAIL = Path(tempfile.gettempdir()) / f"pd-sendmail-{os.getpid()}"
+OWN = f"{tempfile.gettempdir()}/pd-own-{os.getpid()}-"
 QUOTA = f"""\
 mail_plugins = quota
 sendmail_path = {SENDMAIL}
@@ -118,17 +119,17 @@ def test_others_deliver_to_themselves_only(server: Server) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("server", ["mail_location = maildir:/tmp/pd-lda-own-%u\n"], indirect=True)
+@pytest.mark.parametrize("server", [f"mail_location = maildir:{OWN}%u\n"], indirect=True)
 def test_a_system_user_delivers_to_itself(server: Server) -> None:
     program = start(server, uid=NOBODY, env={"USER": "nobody", "HOME": "/nonexistent"})
     try:
         assert program.communicate(MESSAGE, timeout=60) == (b"", b"")
         assert program.returncode == 0
         assert pids(server)
-        files = list(Path("/tmp/pd-lda-own-nobody/new").iterdir())
+        files = list(Path(f"{OWN}nobody/new").iterdir())
         assert [(path.read_bytes(), path.stat().st_uid) for path in files] == [(MESSAGE, NOBODY)]
     finally:
-        subprocess.run(["rm", "-rf", "/tmp/pd-lda-own-nobody"], check=True)
+        subprocess.run(["rm", "-rf", f"{OWN}nobody"], check=True)
 
 
 def test_no_request_is_no_delivery(server: Server) -> None:
@@ -186,7 +187,7 @@ def test_a_full_mailbox(server: Server) -> None:
     # The program is started by a process that is the user's own, for good.
     lines = sent.read_bytes().splitlines()
     assert lines[:2] == [str(server.place.mail_uid).encode()] * 2
-    assert b"Content-Type: multipart/report; report-type=disposition-notification;" in lines
+    assert b"Content-Type: multipart/report; report-type=delivery-status;" in lines
     wait_until("it serves others", lambda: before - set(pids(server)))
     assert ask(server, {"user": "bob"}) == (0, "")
     assert len(server.files("alice")) == 1

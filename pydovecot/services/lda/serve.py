@@ -11,7 +11,7 @@ from typing import Final
 from pydovecot.base import fdpass
 from pydovecot.base.peercred import peer_credentials
 from pydovecot.delivery import bounce as _bounce  # noqa: F401 - a mail user may not be able to import it
-from pydovecot.delivery.lda import NO_USER, TEMPFAIL, Envelope, LocalAgent, Outcome, read_mail
+from pydovecot.delivery.lda import NO_USER, TEMPFAIL, BadEnvelope, Envelope, LocalAgent, Outcome, read_mail
 from pydovecot.delivery.settings import DeliverySettings
 from pydovecot.delivery.spool import READ_BYTES, Spool
 from pydovecot.event.event import Event
@@ -19,7 +19,7 @@ from pydovecot.ipc import lda
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
 from pydovecot.login.mail_stores import Stores
-from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
+from pydovecot.login.mail_user import MailUser, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.runtime.context import Accepted, Context
 
@@ -104,11 +104,15 @@ class _Job:
         if user is None:
             return lda.TAKEN + lda.answer(NO_USER, "")
         uid = os.geteuid() if user.uid is None else user.uid
+        try:
+            envelope = Envelope.of(self._fields)
+        except BadEnvelope as exc:
+            raise _Direct from exc
         if (self._uid not in (0, uid)) or user.chroot or os.geteuid() not in (0, uid):
             raise _Direct
         self._sock.sendall(lda.TAKEN)
         self._context.set_log_prefix(user_log_prefix(user))
-        outcome = self._deliver(user, (user.username, *userdb.items()))
+        outcome = self._deliver(user, (user.username, *userdb.items()), envelope)
         return lda.answer(outcome.status, outcome.text)
 
     def _found(self, facts: Mapping[str, str]) -> tuple[MailUser | None, Mapping[str, str]]:
@@ -135,15 +139,17 @@ class _Job:
         userdb = {"home": entry.pw_dir, "uid": str(self._uid), "gid": str(self._gid)}
         return mail_user.resolve(self._context.settings, entry.pw_name, SERVICE, userdb, facts), userdb
 
-    def _deliver(self, user: MailUser, key: tuple[object, ...]) -> Outcome:
+    def _deliver(self, user: MailUser, key: tuple[object, ...], envelope: Envelope) -> Outcome:
         event = self._context.event
-        envelope = Envelope.of(self._fields)
+        name = self._fields.get("user") or user.username
         spool = Spool(user.settings.get(DeliverySettings).mail_temp_dir)
         try:
             mail = read_mail(envelope, self._read, spool)
             self._confirm()
             with self._state.stores.use(user, key) as store:
-                agent = LocalAgent(store, user.settings, user.username, user.variables, event, INTERNAL_ERROR)
+                agent = LocalAgent(
+                    store, user.settings, name, user.variables, event, mail_user.dated_internal_error
+                )
                 outcome = agent.deliver(mail, envelope)
             if outcome.rejection is not None:
                 self._context.last_client()

@@ -16,7 +16,7 @@ from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
 from pydovecot.login.mail_stores import Stores
-from pydovecot.login.mail_user import INTERNAL_ERROR, MailUser, user_log_prefix
+from pydovecot.login.mail_user import MailUser, user_log_prefix
 from pydovecot.model.errors import InternalError
 from pydovecot.proto.smtp.path import Path
 from pydovecot.services.lmtp.crowd import Crowd
@@ -221,7 +221,7 @@ class LocalDelivery:
                 store,
                 user.settings.get(DeliverySettings),
                 event,
-                self._internal_error,
+                mail_user.dated_internal_error,
                 {**user.variables, "to_envelope": recipient.address},
                 millisecs,
             )
@@ -252,9 +252,6 @@ class LocalDelivery:
             return reply(452, "4.2.2", text)
         return reply(552, "5.2.2", text)
 
-    @staticmethod
-    def _internal_error() -> str:
-        return f"{INTERNAL_ERROR} [{time.strftime('%Y-%m-%d %H:%M:%S')}]"
 
 
 def hostname_of(view: SettingsView) -> str:

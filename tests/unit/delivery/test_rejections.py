@@ -18,7 +18,7 @@ TEXT = b"Message-ID: <1@x>\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\nFrom: a@b\r\
 def rejection(text: bytes = TEXT, sender: str = "a@example.org", reason: str = "Quota exceeded") -> Rejection:
     spool = Spool("/tmp")
     spool.write(text)
-    return Rejection(Mail(spool, sender), "bob@example.com", reason, "mx.example.com", "pm@example.com")
+    return Rejection(Mail(spool), sender, "bob@example.com", reason, "mx.example.com", "pm@example.com")
 
 
 def parts_of(message: bytes) -> tuple[EmailMessage, list[Message]]:
@@ -32,17 +32,17 @@ def test_a_rejection_is_a_report() -> None:
     assert parsed.get_content_type() == "multipart/report"
     assert parsed["Subject"] == "Rejected: grüße"
     assert parsed["To"] == "a@example.org"
-    assert parsed["From"] == "Mail Delivery Subsystem <pm@example.com>"
+    assert parsed["From"] == "Postmaster <pm@example.com>"
     assert parsed["Auto-Submitted"] == "auto-replied (rejected)"
     assert not parsed.defects
     assert [part.get_content_type() for part in parts] == [
-        "text/plain", "message/disposition-notification", "message/rfc822",
+        "text/plain", "message/delivery-status", "message/rfc822",
     ]  # fmt: skip
     words = parts[0].get_payload(decode=True)
-    assert words == "To <bob@example.com>: Quota exceeded\r\nabout grüße\r\n".encode()
+    assert words == "To <bob@example.com>: Quota exceeded\r\nabout grüße".encode()
     notice = parts[1].as_bytes()
     assert b"Final-Recipient: rfc822; bob@example.com" in notice
-    assert b"Original-Message-ID: <1@x>" in notice
+    assert b"Status: 5.2.2" in notice
     assert b"Subject: =?utf-8?q?gr=C3=BC=C3=9Fe?=" in parts[2].as_bytes()
 
 
