@@ -2,10 +2,8 @@
 
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
 
-from pydovecot.mime import objectid
 from pydovecot.model.errors import Code, UserError
 from pydovecot.model.flags import Flag, FlagSet, StoreOp
 from pydovecot.model.numbers import ModSeq, Seq, Uid
@@ -23,8 +21,9 @@ from pydovecot.storage.api import (
     StoreResult,
 )
 from pydovecot.storage.backend import Resolver
-from pydovecot.storage.content import Content, common_fields, crlf_size, preview
+from pydovecot.storage.content import Content, crlf_size
 from pydovecot.storage.copying import Original, copy_messages
+from pydovecot.storage.drivers.memory.columns import MAIL_COLUMNS, State, needs_content, state_of
 from pydovecot.storage.drivers.memory.mailbox import Mail, Mailbox, changed_flags, wire_flags
 from pydovecot.storage.hooks import MailboxHook
 from pydovecot.storage.ordering.shelf import NoShelf
@@ -32,27 +31,19 @@ from pydovecot.storage.ordering.sorting import in_order
 from pydovecot.storage.ordering.threading import thread_list
 from pydovecot.storage.search import evaluate
 
-State = tuple[int, frozenset[str], int]  # system flags, keywords, modseq
-
 
 class MemoryView:
     """See storage.api.View. `_told` is what this client was told of each message, by UID."""
 
     def __init__(
-        self,
-        mailbox: Mailbox,
-        name: str,
-        resolve: Resolver,
-        *,
-        readonly: bool,
-        keep_recent: bool,
+        self, mailbox: Mailbox, name: str, resolve: Resolver, *, readonly: bool, keep_recent: bool,
         hook: MailboxHook | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._mailbox, self._resolve, self._hook = mailbox, resolve, hook
         self.name, self.readonly = name, readonly
         self._keep_recent = keep_recent or readonly
         self._uids: array[int] = array("L", mailbox.mails)
-        self._told: dict[int, State] = {uid: _state(mail) for uid, mail in mailbox.mails.items()}
+        self._told: dict[int, State] = {uid: state_of(mail) for uid, mail in mailbox.mails.items()}
         self._rows: dict[int, Mail] = dict(mailbox.mails)
         self._pending: set[int] = set()  # changed by this view, not told yet
         self._recent: set[int] = set()
@@ -143,7 +134,7 @@ class MemoryView:
         """Rows in sequence order; content that is gone: ExpungedError behind the last row."""
         gone = False
         for seq, uid in self._chosen(seqs):
-            if _needs_content(columns) and uid not in self._mailbox.mails:
+            if needs_content(columns) and uid not in self._mailbox.mails:
                 gone = True
                 continue
             yield tuple(self._value(column, seq, uid) for column in columns)
@@ -223,7 +214,7 @@ class MemoryView:
                 modseq = modseq or self._mailbox.next_modseq()
                 mail.system, mail.keywords, mail.modseq = system, keywords, modseq
                 changed.append(seq)
-            elif silent and _state(mail)[:2] != self._told[uid][:2]:
+            elif silent and state_of(mail)[:2] != self._told[uid][:2]:
                 self._pending.add(uid)  # what another session did is told even if it is what we asked for
             self._take_own(uid, mail, changed_flags(*self._told[uid][:2], op, flags, named), silent)
         if changed:
@@ -232,7 +223,7 @@ class MemoryView:
 
     def _take_own(self, uid: int, mail: Mail, expected: tuple[int, frozenset[str]], silent: bool) -> None:
         """Show a change of ours at once. The next sync tells it if the client does not know the outcome."""
-        now = _state(mail)
+        now = state_of(mail)
         if now != self._told[uid] and (not silent or expected != now[:2]):
             self._pending.add(uid)
         self._told[uid] = now
@@ -328,14 +319,14 @@ class MemoryView:
         new = [uid for uid in mails if uid > last and uid not in self._told]
         self._uids.extend(new)
         for uid in new:
-            self._told[uid], self._rows[uid] = _state(mails[uid]), mails[uid]
+            self._told[uid], self._rows[uid] = state_of(mails[uid]), mails[uid]
         changed = []
         for seq, uid in enumerate(self._uids, 1):
             mail = mails.get(uid)
-            if uid in self._pending or (mail is not None and self._told[uid] != _state(mail)):
+            if uid in self._pending or (mail is not None and self._told[uid] != state_of(mail)):
                 changed.append(Seq(seq))
                 if mail is not None:
-                    self._told[uid] = _state(mail)
+                    self._told[uid] = state_of(mail)
         self._pending.clear()
         recent, self._told_recent = self._told_recent, self._take_recent(new)
         keywords, self._known_keywords = self._known_keywords, len(self._mailbox.keywords)
@@ -404,55 +395,3 @@ class MemoryView:
             self._mailbox.watchers.discard(self._event)
             os.close(self._event)
             self._event = None
-
-
-def _state(mail: Mail) -> State:
-    return mail.system, mail.keywords, mail.modseq
-
-
-def _preview(mail: Mail) -> bytes:
-    if mail.preview is None:
-        mail.preview = preview(mail.stored)
-    return mail.preview
-
-
-MAIL_COLUMNS: Final[dict[Column, Callable[[Mail], object]]] = {
-    Column.RECEIVED: lambda mail: mail.received,
-    Column.SAVED: lambda mail: mail.saved,
-    Column.SIZE: lambda mail: crlf_size(mail.stored),
-    Column.PHYSICAL_SIZE: lambda mail: len(mail.stored),
-    Column.QUICK_SIZE: lambda mail: crlf_size(mail.stored),
-    Column.GUID: lambda mail: mail.guid,
-    Column.HEADER_MD5: lambda mail: "",
-    Column.NAME: lambda mail: mail.guid,
-    Column.POP3_UIDL: lambda mail: mail.pop3_uidl,
-    Column.ENVELOPE: lambda mail: Content(mail.stored).summary().envelope,
-    Column.BODY: lambda mail: Content(mail.stored).summary().body,
-    Column.BODYSTRUCTURE: lambda mail: Content(mail.stored).summary().bodystructure,
-    Column.HEADER: lambda mail: Content(mail.stored).header(),
-    Column.FIELDS: lambda mail: common_fields(Content(mail.stored).header()),
-    Column.SENT: lambda mail: Content(mail.stored).summary().sent,
-    Column.SENT_DAY: lambda mail: Content(mail.stored).summary().sent_day,
-    Column.PREVIEW: _preview,
-    Column.KNOWN_PREVIEW: lambda mail: mail.preview,
-    Column.EMAIL_ID: lambda mail: objectid.email_id(mail.stored),
-    Column.THREAD_ID: lambda mail: objectid.thread_id(Content(mail.stored).header()),
-}
-CONTENT_COLUMNS: Final = frozenset(
-    (
-        Column.ENVELOPE,
-        Column.BODY,
-        Column.BODYSTRUCTURE,
-        Column.HEADER,
-        Column.FIELDS,
-        Column.SENT,
-        Column.SENT_DAY,
-        Column.PREVIEW,
-        Column.EMAIL_ID,
-        Column.THREAD_ID,
-    )
-)
-
-
-def _needs_content(columns: Sequence[Column]) -> bool:
-    return not CONTENT_COLUMNS.isdisjoint(columns)
