@@ -192,8 +192,10 @@ def test_every_scheme_makes_what_it_believes() -> None:
     from pydovecot.password.schemes import SCHEMES
 
     for scheme in SCHEMES:
-        if scheme == "PLAIN-TRUNC" or (SCHEMES[scheme].costly and scheme not in ("SHA512-CRYPT", "BLF-CRYPT")):
-            continue  # PLAIN-TRUNC is made by hand: its length goes before it
+        if SCHEMES[scheme].costly and scheme not in ("SHA512-CRYPT", "BLF-CRYPT"):
+            continue
+        if scheme == "PLAIN-TRUNC":
+            continue  # it is made by hand: its length goes before it
         run = Run()
         pw.run(run.context, Arguments(raw=["-s", scheme, "-p", "x", "-u", "a@b", "-V", "-r", "4"]))
         assert run.text.endswith(" (verified)\n")
