@@ -86,7 +86,7 @@ FAMILIES: Final = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 
 def no_new_privileges() -> bool:
     """From now on no program that we start has more rights than we: setuid bits count no more. prctl(2)."""
-    return _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    return bool(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 
 
 def only_move_bytes() -> bool:
@@ -102,7 +102,7 @@ def only_move_bytes() -> bool:
     # struct sock_fprog: the number of instructions, and where they are.
     header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     filter_ = ctypes.create_string_buffer(header, len(header))
-    return _libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0) == 0
+    return bool(_libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0) == 0)
 
 
 def program(machine: Machine, pid: int) -> bytes:
