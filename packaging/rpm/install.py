@@ -21,8 +21,17 @@ from {module} import {function}
 
 raise SystemExit({function}())
 """
-# Started for each message, so without what `site` costs; cli/lda.py calls it when it must. While an upgrade
-# runs, old and new modules are mixed: Postfix must then keep the message (EX_TEMPFAIL).
+# Commands whose work a running server does start without what `site` costs; they call it when they must.
+QUICK: Final = """\
+#!{interpreter} -ISXutf8
+import sys
+
+sys.path.append("{packages}")
+from {module} import {function}
+
+raise SystemExit({function}())
+"""
+# While an upgrade runs, old and new modules are mixed: Postfix must then keep the message (EX_TEMPFAIL).
 DELIVERY: Final = """\
 #!{interpreter} -ISXutf8
 import sys
@@ -31,11 +40,11 @@ sys.path.append("{packages}")
 try:
     from {module} import {function}
 except Exception as exc:
+    sys.stderr.write(f"dovecot-lda: {{exc}}\\n")
     raise SystemExit(75) from exc
 
 raise SystemExit({function}())
 """
-
 
 # Where RHEL's own package differs from Dovecot's defaults: file in conf.d, line of the sample, line of ours.
 RED_HAT: Final = (
@@ -52,7 +61,7 @@ def main(root: Path) -> None:
     for name, entry in sorted(project["scripts"].items()):
         folder = "usr/sbin" if name == "pydovecot" else "usr/bin"
         module, function = entry.split(":")
-        script(root / folder / name, COMMAND, module=module, function=function)
+        script(root, f"{folder}/{name}", module, function, packages)
         print(f"/{folder}/{name}")
     (root / "usr/sbin/dovecot").symlink_to("pydovecot")
     print("/usr/sbin/dovecot")
@@ -61,10 +70,7 @@ def main(root: Path) -> None:
             found = re.search(r"^from (pydovecot\S+) import (\w+)", role.read_text(), re.MULTILINE)
             if not found:
                 raise SystemExit(f"{role}: no entry point")
-            module, function = found.groups()
-            text = DELIVERY if role.name == "dovecot-lda" else COMMAND
-            place = f"/{packages.relative_to(root)}"
-            script(root / LIBEXEC / role.name, text, module=module, function=function, packages=place)
+            script(root, f"{LIBEXEC}/{role.name}", *found.groups(), packages)
     (root / LIBEXEC / "deliver").symlink_to("dovecot-lda")
     configuration(root / "etc/dovecot")
     compile_all(root, packages / "pydovecot")
@@ -81,10 +87,17 @@ def configuration(target: Path) -> None:
         file.write_text(text.replace(f"\n{sample}\n", f"\n{line}\n"))
 
 
-def script(path: Path, text: str, **names: str) -> None:
+def script(root: Path, name: str, module: str, function: str, packages: Path) -> None:
     """One executable file."""
+    text = COMMAND
+    if name == f"{LIBEXEC}/dovecot-lda":
+        text = DELIVERY
+    elif "sys.flags.no_site" in Path(f"{module.replace('.', '/')}.py").read_text():
+        text = QUICK
+    path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.format(interpreter=INTERPRETER, **names))
+    names = {"interpreter": INTERPRETER, "module": module, "function": function}
+    path.write_text(text.format(packages=f"/{packages.relative_to(root)}", **names))
     path.chmod(0o755)
 
 

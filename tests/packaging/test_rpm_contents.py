@@ -173,7 +173,8 @@ def test_commands_start_the_bundled_interpreter(unpacked: Path) -> None:
     first = {file.name: file.read_bytes().split(b"\n")[0] for file in commands}
     assert first.pop("mkcert.sh") == b"#!/bin/sh"
     interpreter = b"#!/usr/lib/pydovecot/python/bin/python3"
-    assert first.pop("dovecot-lda") == first.pop("deliver") == interpreter + b" -ISXutf8"
+    for name in ("dovecot-lda", "deliver", "doveadm", "pydoveadm"):  # quick: cli/lda.py, cli/doveadm.py
+        assert first.pop(name) == interpreter + b" -ISXutf8"
     assert set(first.values()) == {interpreter + b" -IXutf8"}
 
 

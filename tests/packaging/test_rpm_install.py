@@ -119,6 +119,18 @@ def test_commands_use_the_bundled_python_alone(installed: Installer) -> None:
     assert re.match(r"Build options: python=3\.\d+\.\d+ openssl=\d\.", said)
 
 
+def test_a_delivery_that_meets_another_version_is_tried_again(installed: Installer) -> None:
+    """In the seconds in which rpm puts one file after the other."""
+    home = file(installed, "/usr/lib/pydovecot/python/lib")
+    module = next(home.glob("python3.*/site-packages/pydovecot/ipc/lda.py"))
+    for compiled in (module.parent / "__pycache__").glob("lda.*"):
+        compiled.unlink()
+    module.write_text("from pydovecot.base import what_the_next_release_has\n")
+    said = installed.inside("sh", "-c", "/usr/libexec/dovecot/deliver -d joe 2>&1; echo $?", input="x\n")
+    assert "what_the_next_release_has" in said
+    assert said.endswith("\n75\n")
+
+
 def test_upgrade_keeps_what_was_changed(installed: Installer, rpm_newer: Path) -> None:
     changed = file(installed, f"{CONF}/10-mail.conf")
     changed.write_text(changed.read_text() + "mail_location = maildir:~/Maildir\n")
