@@ -167,11 +167,6 @@ class FileArgs:
     scheme: str = "CRYPT"
     username_format: str = "%u"
 
-    @property
-    def cache_key(self) -> str:
-        """What an answer depends on."""
-        return self.username_format + (self.path if "%" in self.path else "")
-
 
 def parse_args(args: str, complain: Callable[[str], None]) -> FileArgs:
     """`scheme=PLAIN username_format=%n /path`; `complain` is called for what cannot be used."""

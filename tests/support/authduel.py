@@ -119,7 +119,9 @@ class _Talk:
             for question in group:
                 if isinstance(question, Ask):
                     said.answers.append(self._ask(question))
-                elif isinstance(question, Write):
+                    continue
+                said.answers.append("")
+                if isinstance(question, Write):
                     time.sleep(1.1)
                     write(self._place, {question.name: question.text})
                 elif isinstance(question, Wait):

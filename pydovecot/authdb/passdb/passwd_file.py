@@ -25,7 +25,7 @@ class PasswdFilePassdb:
         self._args = parse_args(args, _refuse)
         self._files = world.files
         self.default_scheme = self._args.scheme
-        self.cache_key = self._args.cache_key
+        self.cache_key = ""  # the file is in memory, and a change counts at once
 
     def lookup(self, request: AuthRequest, log: DbLog) -> Result:
         name = request.expand(self._args.username_format)

@@ -25,7 +25,7 @@ class PasswdFileUserdb:
     def __init__(self, args: str, world: DriverWorld) -> None:
         self._args = parse_args(args, _refuse)
         self._files = world.files
-        self.cache_key = self._args.cache_key
+        self.cache_key = ""  # the file is in memory, and a change counts at once
         if "%" not in self._args.path:
             self._files.get(self._args.path, userdb=True)
 

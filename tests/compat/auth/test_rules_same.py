@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.authduel import Ask, Duel, Login, Question
+from tests.support.authduel import Ask, Duel, Login, Question, Write
 from tests.support.dovecot import dovecot_missing
 
 pytestmark = [
@@ -20,6 +20,7 @@ FILES = {
     "users": "bob:{PLAIN}x:7:7::/f/bob::p=1 userdb_q=2\nalice@d.org:{PLAIN}x:8:8::/f/ad\n",
     "open": "a:::::::nopassword=y\nb::::::\nc:x::::::nopassword=y\nd\n",
 }
+FILES["changing"] = FILES["d/changing"] = "bob@d:{PLAIN}x:7:7::/f/bob::p=1\n"
 # Each line is another one: fields that are missing, empty or wrong, the forms of other programs.
 FILES["odd"] = """\
 # comment
@@ -245,6 +246,15 @@ def _drivers() -> Iterator[tuple[str, Case]]:
         yield f"lines {args}", (odd + userdb(driver="passwd-file", args=where), [*asked, Ask("LIST")])
     hashed = [Login(one, "x", mech="SCRAM-SHA-1") for one in "akl"]
     yield "lines for a passdb", (passdb(driver="passwd-file", args="{dir}/odd") + ALL, asked + hashed)
+    for path in ("{dir}/changing", "{dir}/%d/changing"):
+        where = {"driver": "passwd-file", "args": path}
+        users = ("bob@d", "new@d")
+        before = [*(Login(one, "x") for one in users), *(Ask("USER", one) for one in users)]
+        file = path.removeprefix("{dir}/").replace("%d", "d")
+        change = Write(file, "bob@d:{PLAIN}z:8:8::/two::p=9\nnew@d:{PLAIN}x:5:5::/n::\n")
+        # The cache is for other databases: a file that has changed counts at once.
+        cached = "auth_cache_size = 1M\n" + passdb(**where) + userdb(**where)
+        yield f"changed {path}", (cached, [*before, change, *before, Login("bob@d", "z")])
     for name, keys in {
         "pass": {"pass": "yes"},
         "plain": {},

@@ -1,5 +1,6 @@
 """Rules between databases: success, failure, internal failure, skip, master, and the cache."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -246,18 +247,39 @@ def test_passwd_file_arguments_and_old_formats(tmp_path: Path) -> None:
 CACHE = "auth_cache_size = 1M\nauth_cache_ttl = 100 s\nauth_cache_negative_ttl = 50 s\n"
 
 
-def cached_lab(tmp_path: Path) -> tuple[Lab, Path]:
-    users = tmp_path / "users"
-    users.write_text("alice:{PLAIN}x:1:1::/a::colour=blue userdb_mail=m\n")
-    conf = passdb(driver="passwd-file", args=str(users)) + userdb(driver="passwd-file", args=str(users))
-    return Lab(CACHE + conf), users
+FUNCTIONS = """\
+import json, pathlib
+FILE = pathlib.Path(__file__).with_name("users")
+def fields(name, what):
+    users = json.loads(FILE.read_text())
+    return users[name].get(what) if name in users else None
+def password(user):
+    return fields(user.user, "passdb")
+def home(user):
+    return fields(user.user, "userdb")
+"""
+
+
+def write(users: Path, name: str, password: str, home: str = "/a", **more: str) -> None:
+    """The only user that there is."""
+    one = {"passdb": {"password": password, **more}, "userdb": {"uid": 1, "home": home}}
+    users.write_text(json.dumps({name: one}))
+
+
+def cached_lab(tmp_path: Path, conf: str = CACHE) -> tuple[Lab, Path]:
+    """Databases that may be cached: functions that read a file each time."""
+    users, functions = tmp_path / "users", tmp_path / "functions.py"
+    functions.write_text(FUNCTIONS)
+    write(users, "alice", "x", colour="blue", userdb_mail="m")
+    conf += passdb(driver="python", args=f"{functions}:password cache_key=%u")
+    return Lab(conf + userdb(driver="python", args=f"{functions}:home cache_key=%u")), users
 
 
 def test_cache_answers_until_its_time_is_over(tmp_path: Path) -> None:
     lab, users = cached_lab(tmp_path)
     assert lab.verify("alice")[0] is Result.OK
     assert lab.user("alice")[1]["home"] == "/a"
-    users.write_text("alice:{PLAIN}new:1:1::/b::\n")
+    write(users, "alice", "new", "/b")
     result, request = lab.verify("alice")
     assert (result, request.extra.get("colour")) == (Result.OK, "blue")
     assert lab.user("alice")[1]["home"] == "/a"
@@ -269,7 +291,7 @@ def test_cache_answers_until_its_time_is_over(tmp_path: Path) -> None:
 def test_a_mismatch_after_a_success_asks_the_database(tmp_path: Path) -> None:
     lab, users = cached_lab(tmp_path)
     assert lab.verify("alice")[0] is Result.OK
-    users.write_text("alice:{PLAIN}new:1:1::/b::\n")
+    write(users, "alice", "new", "/b")
     assert lab.verify("alice", "new")[0] is Result.OK, "the password was changed"
     assert lab.verify("alice", "x")[0] is Result.MISMATCH
 
@@ -277,7 +299,7 @@ def test_a_mismatch_after_a_success_asks_the_database(tmp_path: Path) -> None:
 def test_unknown_users_are_remembered_for_a_shorter_time(tmp_path: Path) -> None:
     lab, users = cached_lab(tmp_path)
     assert lab.verify("bob")[0] is Result.UNKNOWN
-    users.write_text("bob:{PLAIN}x:1:1::/b::\n")
+    write(users, "bob", "x", "/b")
     assert lab.verify("bob")[0] is Result.UNKNOWN
     lab.time += 51
     assert lab.verify("bob")[0] is Result.OK
@@ -305,12 +327,23 @@ def test_cache_flush(tmp_path: Path) -> None:
 
 
 def test_cache_is_bounded(tmp_path: Path) -> None:
-    users = tmp_path / "users"
-    users.write_text("".join(f"u{n}:{{PLAIN}}x::::::\n" for n in range(50)))
-    lab = Lab("auth_cache_size = 3k\n" + passdb(driver="passwd-file", args=str(users)))
+    lab, users = cached_lab(tmp_path, "auth_cache_size = 3k\n")
+    users.write_text(json.dumps({f"u{n}": {"passdb": {"password": "x"}} for n in range(50)}))
     for number in range(50):
         assert lab.verify(f"u{number}")[0] is Result.OK
     assert 5 < lab.db.cache.flush() < 12
+
+
+def test_a_file_is_not_cached(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text("alice:{PLAIN}x:1:1::/a::\n")
+    conf = passdb(driver="passwd-file", args=str(users)) + userdb(driver="passwd-file", args=str(users))
+    lab = Lab(CACHE + conf)
+    assert lab.verify("alice")[0] is Result.OK
+    assert lab.user("alice")[1]["home"] == "/a"
+    users.write_text("alice:{PLAIN}other:1:1::/bb::\n")
+    assert lab.verify("alice")[0] is Result.MISMATCH
+    assert lab.user("alice")[1]["home"] == "/bb"
 
 
 def test_settings_view_of_the_tests_is_the_real_one() -> None:
