@@ -20,6 +20,7 @@ from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
 from pydovecot.login.mail_stores import Stores
 from pydovecot.login.mail_user import MailUser, user_log_prefix
+from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError
 from pydovecot.runtime.context import Accepted, Context
 
@@ -48,7 +49,8 @@ class State:
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one dovecot-lda."""
     if not isinstance(context.state, State):
-        context.state = State(AuthMaster(context.run_path("auth-userdb")), context.event)
+        path = os.path.join(context.base_dir, context.settings.get(MailUserSettings).auth_socket_path)
+        context.state = State(AuthMaster(path), context.event)
     with accepted.sock as sock:
         sock.settimeout(REQUEST_SECS)
         try:

@@ -141,7 +141,7 @@ def _add_recipient(
     except NotTaken as exc:
         return exc.answer
     except LookupFailed:
-        return replies.reply(451, "4.3.0", f"<{shown}> Temporary user lookup failure")
+        return replies.reply(451, "4.3.0", f"<{shown}> Temporary internal error")
     transaction.by_address.setdefault(address.encode(), recipient)
     transaction.recipients.append(recipient)
     return replies.RCPT_OK

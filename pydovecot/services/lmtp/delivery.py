@@ -253,7 +253,6 @@ class LocalDelivery:
         return reply(552, "5.2.2", text)
 
 
-
 def hostname_of(view: SettingsView) -> str:
     """The `hostname` setting, or the system's name."""
     return view.get(MailSettings).hostname or os.uname().nodename

@@ -17,7 +17,7 @@ from pydovecot.ipc.anvil import AnvilQuestions
 from pydovecot.ipc.auth_master import AuthMaster
 from pydovecot.login import mail_user
 from pydovecot.login.rawlog import RawLog
-from pydovecot.login.settings import LoginSettings, SslSettings
+from pydovecot.login.settings import LoginSettings, MailUserSettings, SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.net.tls import Need, TlsClosed, TlsStream
 from pydovecot.runtime.context import Accepted, Context
@@ -59,7 +59,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
         context.event.info(f"Connect from {shown}")
         if not isinstance(context.state, State):
             context.state = State(
-                AuthMaster(context.run_path("auth-userdb")),
+                AuthMaster(os.path.join(context.base_dir, view.get(MailUserSettings).auth_socket_path)),
                 AnvilQuestions(context.run_path("anvil"), context.event),
             )
 

@@ -1,5 +1,6 @@
 """One connection of Postfix: each request is a recipient, to be looked up and asked about."""
 
+import os
 import socket
 from typing import Final
 
@@ -8,6 +9,7 @@ from pydovecot.delivery.settings import DeliverySettings
 from pydovecot.event.event import Event
 from pydovecot.ipc.auth_master import AuthLookupFailed, AuthMaster
 from pydovecot.login import mail_user
+from pydovecot.login.settings import MailUserSettings
 from pydovecot.model.errors import InternalError, UserError
 from pydovecot.proto.smtp import path as paths
 from pydovecot.proto.smtp.path import BadPath
@@ -30,7 +32,8 @@ TEMPORARY: Final = "DEFER_IF_PERMIT Temporary internal error"
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Answer until the client is gone."""
     if not isinstance(context.state, AuthMaster):
-        context.state = AuthMaster(context.run_path("auth-userdb"))
+        path = os.path.join(context.base_dir, context.settings.get(MailUserSettings).auth_socket_path)
+        context.state = AuthMaster(path)
     judge = Judge(context.settings, context.event, context.state)
     reader = Reader()
     with accepted.sock as sock:
