@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pydovecot.cli import doveadm
+from pydovecot.admin import terminal as doveadm
 from tests.support.dovecot import SBIN
 from tests.support.serverconf import ServerDir
 

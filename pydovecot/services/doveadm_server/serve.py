@@ -4,7 +4,7 @@ from pydovecot.admin.settings import ServerSettings
 from pydovecot.login.settings import SslSettings
 from pydovecot.login.tls_contexts import TlsContexts
 from pydovecot.runtime.context import Accepted, Context
-from pydovecot.services.doveadm_server import commands
+from pydovecot.services.doveadm_server import commands, terminal
 from pydovecot.services.doveadm_server.http import serve_http
 from pydovecot.services.doveadm_server.protocol import Conversation
 from pydovecot.services.doveadm_server.stream import Closed, Stream, is_private
@@ -18,10 +18,14 @@ def before_fork(context: Context) -> None:
     """Commands see the settings that doveadm has on the command line: protocol doveadm."""
     found = client.fetch(context.run_path("config"), service=SERVICE, protocol=SERVICE)
     context.shared = found.view
+    terminal.load_commands()
 
 
 def on_connection(context: Context, accepted: Accepted) -> None:
     """Serve one client until it is gone."""
+    if not accepted.remote_ip and terminal.is_request(context, accepted.sock):
+        terminal.serve(context, accepted)
+        return
     view: SettingsView = context.shared
     where = accepted.remote_ip
     context.set_log_prefix(f"doveadm({where}): " if where else "doveadm: ")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.admin import terminal as doveadm
 from pydovecot.admin.mail_commands import MAIL
 from pydovecot.admin.table import Command
-from pydovecot.cli import doveadm
 
 MAN = Path(__file__).resolve().parents[3] / "man"
 PAGES: dict[str, list[Command]] = {}
