@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from tests.bench import deliveries
+from tests.bench import administration, deliveries
 from tests.bench.bruteforce import bruteforce
 from tests.bench.client import Imap, Pop3
 from tests.bench.idle import idle
@@ -303,6 +303,23 @@ def lda(bench: Bench) -> None:
         deliveries.lda(bench.server, mails, "lda")
 
 
+def doveadm(bench: Bench) -> None:
+    """Short commands of doveadm, a process for each; its own CPU seconds are counted."""
+    count = bench.times(30)
+    user = bench.user("doveadm", bench.some)
+    administration.doveadm(bench.server, 1, "mailbox", "status", "-u", user, "all", "INBOX")
+    commands = {
+        "who": ("who",),
+        "user": ("user", user),
+        "mailbox status": ("mailbox", "status", "-u", user, "all", "INBOX"),
+        "search": ("search", "-u", user, "mailbox", "INBOX", "unseen", "since", "2020-10-01"),
+        "fetch": ("fetch", "-u", user, "uid flags hdr.subject", "mailbox", "INBOX", "1:20"),
+    }
+    for name, words in commands.items():
+        with bench.clock_with_children(f"doveadm {name} x{count}"):
+            administration.doveadm(bench.server, count, *words)
+
+
 WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "login": logins,
     "select": select,
@@ -318,6 +335,7 @@ WORKLOADS: dict[str, Callable[[Bench], None]] = {
     "pop3": pop3,
     "lmtp": lmtp,
     "lda": lda,
+    "doveadm": doveadm,
     "idle": idle,
     "bruteforce": bruteforce,
 }
