@@ -23,7 +23,7 @@ from tests.support.cluster import Cluster
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 KILLS = int(os.environ.get("PYDOVECOT_IMAP_KILLS", "100"))
-LONGEST_SECS = 0.03  # of work, from the first command on
+LONGEST_SECS = 0.02  # of work, from the first commands on
 BOXES = ("INBOX", "Box")
 FLAGS = ("\\Seen", "\\Flagged", "\\Answered", "work")
 KEEP = 25  # messages of a mailbox above which the client expunges
@@ -168,32 +168,31 @@ def login(cluster: Cluster) -> imaplib.IMAP4:
     return imap
 
 
-def session_pids(cluster: Cluster) -> list[int]:
-    """The imap processes that serve our client; the title comes a moment after the login."""
+def kill_all(cluster: Cluster, worker: threading.Thread) -> None:
+    """Kill our client's processes until its thread ends: a title may come late, or be of the last session."""
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        found = [pid for pid, title in cluster.titles().items() if title.startswith("pydovecot/imap [crash")]
-        if found:
-            return found
-        time.sleep(0.002)
-    raise AssertionError(f"no imap process: {cluster.titles()}")
+    while worker.is_alive():
+        assert time.monotonic() < end, f"no imap process: {cluster.titles()}"
+        for pid, title in cluster.titles().items():
+            if title.startswith("pydovecot/imap [crash"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        worker.join(0.005)
 
 
 def test_killed_at_random_points(cluster: Cluster) -> None:
-    client = Client(cluster.imap, random.Random(7))
+    client, chance = Client(cluster.imap, random.Random(7)), random.Random(8)
     with login(cluster) as imap:
         imap.create("Box")
     for number in range(KILLS):
         imap = login(cluster)
-        busy = session_pids(cluster)
         worker = threading.Thread(target=client.work, args=(imap,))
+        after = client.steps + chance.randrange(4)
         worker.start()
-        time.sleep(client.random.random() * LONGEST_SECS)
-        for pid in busy:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        worker.join(20)
-        assert not worker.is_alive()
+        while client.steps < after and worker.is_alive():
+            time.sleep(0.001)
+        time.sleep(chance.random() * LONGEST_SECS)
+        kill_all(cluster, worker)
         imap.shutdown()
         with login(cluster) as reader:
             found = {box: read(reader, box) for box in BOXES}

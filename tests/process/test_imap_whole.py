@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -52,24 +51,14 @@ def eventually(check: Callable[[], object], secs: float = 60) -> None:
         time.sleep(0.05)
 
 
-def titles() -> str:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            found.append(path.read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace"))
-        except OSError:
-            continue
-    return "\n".join(found)
-
-
 def test_titles_show_what_a_session_does(cluster: Cluster) -> None:
     client = Client(cluster.imap, "title-user")
-    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1]" in titles())
+    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1]" in cluster.titles().values())
     client.ask(b"a SELECT INBOX\r\n", b"a OK")
     client.ask(b"b IDLE\r\n", b"+ idling")
-    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1 IDLE]" in titles())
+    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1 IDLE]" in cluster.titles().values())
     client.ask(b"DONE\r\n", b"b OK")
-    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1]" in titles())
+    eventually(lambda: "pydovecot/imap [title-user 127.0.0.1]" in cluster.titles().values())
     client.sock.close()
 
 

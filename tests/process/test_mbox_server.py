@@ -19,6 +19,7 @@ import pytest
 
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
+from tests.support.echo_master import wait_until
 from tests.support.killing import deliver_under_kills
 from tests.support.ordinary import ORDINARY_USER, python_for_everyone
 
@@ -150,7 +151,9 @@ def test_mail_comes_in_and_is_read(server: Server) -> None:
         data = spool_of(server, user).read_bytes()
         assert data.startswith(b"From ") and data.count(b"\nX-UID: ") == 2 and b"X-Status: F" in data
         assert (server.place.home(user) / "mail/Archive/2026").read_bytes().count(b"\nFrom ") == 0
-        assert not spool_of(server, user + ".lock").exists()
+        # A session says its last words before it closes its files.
+        lock = spool_of(server, user + ".lock")
+        wait_until(lambda lock=lock: not lock.exists(), "the lock is gone")
     assert not re.search("Error|Panic|Fatal", server.place.log_text()), server.place.log_text()
 
 

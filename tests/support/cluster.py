@@ -23,6 +23,7 @@ from tests.support.serverconf import ServerDir, render
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STOP_SECS = 60
+RELOAD_SECS, LEAVE_SECS = 20, 2
 
 
 class Cluster:
@@ -108,9 +109,18 @@ class Cluster:
         return self
 
     def reload(self) -> None:
-        """SIGHUP."""
+        """SIGHUP; returns when it was heard and login processes of before take no more clients."""
+        heard = self.place.log_text().count("SIGHUP received")
+        old = {pid for protocol in ("imap", "pop3") for pid in self.pids(f"{protocol}-login")}
         self._send(signal.SIGHUP)
+        end = time.monotonic() + RELOAD_SECS
+        while self.place.log_text().count("SIGHUP received") == heard and time.monotonic() < end:
+            time.sleep(0.02)
         time.sleep(0.2)
+        end = time.monotonic() + LEAVE_SECS
+        # One that has TLS sessions stays for them.
+        while old & set(self.titles()) and time.monotonic() < end:
+            time.sleep(0.02)
 
     def _send(self, number: int) -> None:
         assert self._process is not None
