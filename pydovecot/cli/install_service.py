@@ -18,7 +18,14 @@ from typing import Final
 import pydovecot
 
 UNITS: Final = "/etc/systemd/system"
-MKCERT: Final = "/usr/local/libexec/dovecot/mkcert.sh"
+LIBEXEC: Final = "/usr/local/libexec/dovecot"
+MKCERT: Final = f"{LIBEXEC}/mkcert.sh"
+# Without `site`, as each message starts it; cli/lda.py calls that when it must.
+DELIVERY: Final = """\
+import sys
+sys.path.append({packages!r})
+from pydovecot.cli.lda import main
+raise SystemExit(main())"""
 SSL_DIR: Final = "/etc/pki/dovecot"
 CONFIG_DIR: Final = "/etc/dovecot"
 END: Final = "END_OF_FILE"
@@ -107,6 +114,7 @@ def script(share: dict[str, Path], program: str, systemd: int) -> Iterator[str]:
     yield from users()
     yield from folders()
     yield from configuration(share)
+    yield from delivery()
     yield from units(share, program, systemd)
     yield "if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi"
     yield from last_words()
@@ -128,7 +136,7 @@ def folders() -> Iterator[str]:
     """State and certificates."""
     yield "\n# State, and where mkcert.sh and the sample configuration have the certificate."
     yield "install -d -m 0750 -o dovecot -g dovecot /var/lib/dovecot"
-    yield f"install -d -m 0755 {SSL_DIR} {SSL_DIR}/certs {os.path.dirname(MKCERT)}"
+    yield f"install -d -m 0755 {SSL_DIR} {SSL_DIR}/certs {LIBEXEC}"
     yield f"install -d -m 0700 {SSL_DIR}/private"
 
 
@@ -154,6 +162,15 @@ def pam_file() -> str:
     line = next(here, PAM_ALONE)
     lines = [line.format(kind=kind) for kind in ("auth", "account", "session")]
     return "\n".join(["#%PAM-1.0", "auth required pam_nologin.so", *lines])
+
+
+def delivery() -> Iterator[str]:
+    """dovecot-lda, for MTAs that start it."""
+    yield "\n# For Postfix: mailbox_command = dovecot-lda, with the whole path."
+    code = DELIVERY.format(packages=str(Path(pydovecot.__file__).parents[1]))
+    words = shlex.join([sys.executable, "-ISXutf8", "-c", code])
+    yield new_file(f"{LIBEXEC}/dovecot-lda", f'#!/bin/sh\nexec {words} "$@"', mode=0o755)
+    yield f"ln -sf dovecot-lda {LIBEXEC}/deliver"
 
 
 def units(share: dict[str, Path], program: str, systemd: int) -> Iterator[str]:

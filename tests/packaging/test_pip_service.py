@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import rpmfile
-from tests.support.installed import Machine
+from tests.support.installed import USER, Machine
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 REPOSITORY = Path(__file__).parents[2]
@@ -67,6 +67,9 @@ def test_install_service(debian: Path, layer: Path) -> None:
         machine.sh("systemctl enable --now pydovecot")
         assert machine.subjects() == ["welcome"]
         assert machine.certificate() == machine.certificate_file()
+        deliver = ["/usr/local/libexec/dovecot/deliver", "-d", USER]
+        machine.run(*deliver, input="Subject: delivered\n\nHello.\n")
+        assert machine.subjects() == ["welcome", "delivered"]
         verify = machine.run("systemd-analyze", "verify", "--man=no", "pydovecot.service", check=False)
         assert verify.stdout + verify.stderr == ""
         # Again, as after an upgrade: the same script, and nothing of the administrator's is touched.
@@ -75,6 +78,6 @@ def test_install_service(debian: Path, layer: Path) -> None:
         machine.run(COMMAND, "install-service", "--write")
         assert machine.sh("sha256sum /etc/dovecot/conf.d/10-mail.conf; getent passwd dovecot") == before
         machine.sh("systemctl restart pydovecot")
-        assert machine.pop3_count() == 1
+        assert machine.pop3_count() == 2
     finally:
         machine.close()
