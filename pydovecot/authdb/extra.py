@@ -10,7 +10,6 @@ from pydovecot.authdb import networks, userdb_fields
 from pydovecot.authdb.log import DbLog
 from pydovecot.authdb.request import AuthRequest
 from pydovecot.password import schemes
-from pydovecot.password.schemes import Stored
 from pydovecot.password.secret import HIDDEN
 
 # Fields that hold a stored or plain password: never shown in debug lines.
@@ -61,11 +60,14 @@ def _password(request: AuthRequest, _name: str, value: str, default_scheme: str,
     request.stored = schemes.parse(value.encode("utf-8", "surrogateescape"), default_scheme)
 
 
-def _password_noscheme(request: AuthRequest, _name: str, value: str, _scheme: str, log: DbLog) -> None:
+def _password_noscheme(
+    request: AuthRequest, _name: str, value: str, default_scheme: str, log: DbLog
+) -> None:
     if request.stored is not None:
         log.error(request, "Multiple password values not supported")
         return
-    request.stored = Stored("PLAIN", "", value.encode("utf-8", "surrogateescape"))
+    raw = value.encode("utf-8", "surrogateescape")
+    request.stored = schemes.parse(b"{%b}%b" % (default_scheme.encode(), raw), default_scheme)
 
 
 def _user(request: AuthRequest, name: str, value: str, _scheme: str, _log: DbLog) -> None:

@@ -39,9 +39,6 @@ class SqlPassdb:
         if not rows:
             log.unknown_user(request)
             return Result.UNKNOWN
-        for name, value in rows[0]:
-            if value is not None:
-                extra.apply(request, name, value, self.default_scheme, log)
         names = {name for name, _ in rows[0]}
         if not names & {"password", "password_noscheme"}:
             log.error(request, "Password query must return a field named 'password'")
@@ -49,6 +46,9 @@ class SqlPassdb:
         if len(rows) > 1:
             log.error(request, "Password query returned multiple matches")
             return Result.INTERNAL
+        for name, value in rows[0]:
+            if value is not None:
+                extra.apply(request, name, value, self.default_scheme, log)
         if request.stored is None and "nopassword" not in request.extra:
             log.info(request, "No password returned (and no nopassword)")
             return Result.MISMATCH

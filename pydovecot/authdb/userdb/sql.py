@@ -45,18 +45,20 @@ class SqlUserdb:
         return UserResult.OK
 
     def users(self) -> Iterator[str]:
-        query = self._database.settings.iterate_query
+        query = AuthRequest().expand_escaped(self._database.settings.iterate_query, escape)
         try:
             for row in self._database.stream(query):
                 name = _name(dict(row))
-                if name:
+                if name is not None:
                     yield name
         except SqlFailed as exc:
-            raise ListFailed(f"sql: Iterate query failed: {exc}") from exc
+            raise ListFailed(f"sql(): sql: Iterate query failed: {exc}") from exc
 
 
 def _name(fields: dict[str, str | None]) -> str | None:
     if fields.get("user") is not None:
         return fields["user"]
+    if "user" not in fields and "username" not in fields:
+        raise ListFailed("sql(): sql: Iterate query didn't return 'user' field")
     name, domain = fields.get("username"), fields.get("domain")
     return f"{name}@{domain}" if name and domain is not None else name
