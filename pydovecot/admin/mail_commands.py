@@ -83,6 +83,14 @@ MAIL: Final[tuple[Command, ...]] = (
     ),
     _mail("mailbox subscribe", "mailbox:subscribe", "<mailbox> [...]", _BOXES),
     _mail("mailbox unsubscribe", "mailbox:unsubscribe", "<mailbox> [...]", _BOXES),
+    _mail(
+        "mailbox update", "mailbox:update",
+        "[--mailbox-guid guid] [--uid-validity uid] [--min-next-uid uid] [--min-first-recent-uid uid]"
+        " [--min-highest-modseq seq] [--min-highest-pvt-modseq seq] <mailbox>",
+        text("g", "mailbox-guid"), text("V", "uid-validity"), text("N", "min-next-uid"),
+        text("R", "min-first-recent-uid"), text("H", "min-highest-modseq"),
+        text("P", "min-highest-pvt-modseq"), word("mailbox"),
+    ),
     _mail("move", "copying:move", _TO_USAGE, *_TO),
     _mail("purge", "formats:purge", ""),
     _quota("quota get", "get"),

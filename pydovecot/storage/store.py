@@ -16,6 +16,7 @@ from pydovecot.storage.hooks import StoreWatcher
 from pydovecot.storage.list.pattern import Matcher
 from pydovecot.storage.list.tree import Tree
 from pydovecot.storage.namespaces import NamespaceEntry, Namespaces
+from pydovecot.storage.updating import CanUpdate, MailboxUpdate
 
 ALL: Final = SeqSet.from_ranges([(1, 0xFFFFFFFF)])
 
@@ -168,6 +169,15 @@ class UserStore:
             if self.watcher is not None:
                 self.watcher.created(entry.name(parts))
             return entry.backend.status(parts, size=False).guid if made else ""
+
+    def update(self, name: str, changes: MailboxUpdate) -> None:
+        """UIDVALIDITY, GUID and the like, where the format keeps them so that they can be changed."""
+        entry, parts = self._checked(name)
+        with self._deleted_meanwhile(entry, parts):
+            self._existing(entry, parts)
+            if not isinstance(entry.backend, CanUpdate):
+                raise UserError(Code.CANNOT, "Updating mailbox is not supported by this mail format")
+            entry.backend.update(parts, changes)
 
     def delete(self, name: str) -> None:
         """Remove a mailbox; its children stay."""

@@ -1,4 +1,4 @@
-"""doveadm mailbox create, delete, list, path, rename, subscribe, unsubscribe."""
+"""doveadm mailbox create, delete, list, path, rename, subscribe, unsubscribe, update."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Final
 
 from pydovecot.admin.arguments import Arguments
 from pydovecot.admin.context import Context
-from pydovecot.admin.errors import AdminError, Usage
+from pydovecot.admin.errors import Usage
 from pydovecot.admin.mail import users
 from pydovecot.admin.mail.failures import FAILURES
 from pydovecot.admin.mail.mailboxes import check_names, failed, find, has_wildcards, mask_key, separator_of
@@ -16,7 +16,9 @@ from pydovecot.model.errors import Code, UserError
 from pydovecot.model.search import Key
 from pydovecot.storage.api import ListOptions
 from pydovecot.storage.list.pattern import Matcher
+from pydovecot.storage.updating import MailboxUpdate
 
+MAX_MODSEQ: Final = 2**63 - 1
 _GUID: Final = re.compile(r"[0-9A-Fa-f]{32}")
 
 
@@ -62,12 +64,15 @@ def create(context: Context, arguments: Arguments) -> int:
 
     def work(mail: Mail, name: str) -> None:
         shown = name.removesuffix(separator_of(mail.store, name))
-        _try(mail, f"Can't create mailbox {shown}", lambda: mail.store.create(name))
+        def step() -> None:
+            mail.store.create(name)
+            if guid:
+                mail.store.update(shown, MailboxUpdate(guid=guid.lower()))
+
+        _try(mail, f"Can't create mailbox {shown}", step)
         if subscribes:
             _try(mail, f"Can't subscribe to mailbox {shown}", lambda: mail.store.subscribe(shown))
 
-    if guid:
-        raise AdminError("mailbox create: -g is not supported: GUIDs are made by the server")
     return users.run(context, arguments, _Names(work))
 
 
@@ -188,6 +193,49 @@ class _List:
 
 def list_(context: Context, arguments: Arguments) -> int:
     return users.run(context, arguments, _List(arguments))
+
+
+# -- update
+
+
+class _Update:
+    """users.Job."""
+
+    output = ""
+    name = ""
+    changes = MailboxUpdate()
+
+    def start(self, _context: Context, arguments: Arguments) -> None:
+        self.name, guid = arguments.text("mailbox"), arguments.text("mailbox-guid")
+        if not self.name or (guid and not _GUID.fullmatch(guid)):
+            raise Usage
+        check_names([self.name])
+        self.changes = MailboxUpdate(
+            uidvalidity=_uint32(arguments, "uid-validity"),
+            guid=guid.lower(),
+            min_uidnext=_uint32(arguments, "min-next-uid"),
+            min_first_recent=_uint32(arguments, "min-first-recent-uid"),
+            min_modseq=_number(arguments, "min-highest-modseq", MAX_MODSEQ),
+        )
+        _number(arguments, "min-highest-pvt-modseq", MAX_MODSEQ)  # no mailbox has private flags of its own
+
+    def run(self, mail: Mail) -> None:
+        _try(mail, f"Cannot update {self.name}", lambda: mail.store.update(self.name, self.changes))
+
+
+def _uint32(arguments: Arguments, name: str) -> int:
+    return _number(arguments, name, 2**32 - 1)
+
+
+def _number(arguments: Arguments, name: str, highest: int) -> int:
+    text = arguments.text(name, "0")
+    if not (text.isascii() and text.isdigit()) or int(text[:20]) > highest:
+        raise Usage
+    return int(text)
+
+
+def update(context: Context, arguments: Arguments) -> int:
+    return users.run(context, arguments, _Update())
 
 
 # -- path

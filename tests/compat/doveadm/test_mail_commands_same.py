@@ -262,6 +262,15 @@ mailbox create -u {user} INBOX
 mailbox create -u {user} Work//x
 mailbox create -u {user} Node/
 mailbox create -u {user} -g zz X
+mailbox create -u {user} -g 6b6fa231d9a9056b581a000083ecc375 X
+mailbox update -u {user} --uid-validity 77 Work
+mailbox update -u {user} --min-next-uid 1000 --mailbox-guid 6b6fa231d9a9056b581a000083ecc375 Work
+mailbox update -u {user} -V 78 -N 100 Empty
+mailbox update -u {user} -N 2 Work
+mailbox update -u {user} --uid-validity x Work
+mailbox update -u {user} nope
+mailbox update -u {user}
+mailbox update -u {user} Work Empty
 mailbox create -u {user}
 mailbox delete -u {user} Work
 mailbox delete -u {user} nope Work
@@ -427,14 +436,15 @@ def test_every_field(server: DovecotInstance, form: str, uid: int) -> None:
 OTHER_WORDS = ("save -u {user} {root}/nothing", "import -u {user} maildir:/nonexistent Imported all")
 
 
-def _mail_of(server: DovecotInstance, user: str) -> tuple[list[bytes], ...]:
-    """What is there: messages as Dovecot sees them, mailboxes, subscriptions."""
+def _mail_of(server: DovecotInstance, user: str, line: str) -> tuple[list[bytes], ...]:
+    """What is there: messages as Dovecot sees them, what clients know mailboxes by, subscriptions."""
     fields = "mailbox uid flags hdr.subject.utf8 date.received.unixtime size.virtual"
     rows = theirs(server.conf, "-f", "tab", "fetch", "-u", user, fields, "all").out
     maildir = server.place.maildir(user)
-    mailboxes = [path.name.encode() for path in maildir.iterdir() if (path / "cur").is_dir()]
+    known = "uidvalidity uidnext" if "update" not in line else "uidvalidity uidnext guid"
+    mailboxes = theirs(server.conf, "-f", "tab", "mailbox", "status", "-u", user, known, "*").out.splitlines()
     subscriptions = (maildir / "subscriptions").read_bytes().splitlines()
-    return sorted(_settled(rows).splitlines()), sorted(mailboxes), sorted(subscriptions)
+    return sorted(_settled(rows).splitlines()), sorted(map(_settled, mailboxes)), sorted(subscriptions)
 
 
 def _settled(text: bytes) -> bytes:
@@ -457,7 +467,7 @@ def test_the_same_changes(server: DovecotInstance, line: str) -> None:
         words = shlex.split(line.replace("{user}", user).replace("{root}", str(place.root)))
         done = run(server.conf, *words, stdin=b"From: y@example.org\nSubject: given\n\nby a pipe\n")
         results.append(_normalized(done, user))
-        mails.append(_mail_of(server, user))
+        mails.append(_mail_of(server, user, line))
     if line in OTHER_WORDS:
         assert all(done.err for done in results)
     else:

@@ -16,7 +16,7 @@ from pydovecot.settings.view import SettingsView
 from pydovecot.storage.api import Status
 from pydovecot.storage.attachments import Detection
 from pydovecot.storage.backend import INBOX, Existence, Node, Parts, Resolver
-from pydovecot.storage.drivers.maildir import changing, quota
+from pydovecot.storage.drivers.maildir import changing, quota, renumbering
 from pydovecot.storage.drivers.maildir.disk import NEVER_NS, NFS_TICK_NS, OWN_NS, TICK_NS
 from pydovecot.storage.drivers.maildir.filename import Generator
 from pydovecot.storage.drivers.maildir.folder import MaildirFolder
@@ -31,6 +31,7 @@ from pydovecot.storage.indexed.watch import ring
 from pydovecot.storage.list.subscriptions import Subscriptions
 from pydovecot.storage.location import Location
 from pydovecot.storage.settings import MailSettings
+from pydovecot.storage.updating import MailboxUpdate
 
 LAYOUTS: Final[dict[str, type[Layout]]] = {"maildir++": MaildirPlusPlus, "fs": FsLayout}
 TMP_SECS: Final = 36 * 3600  # older files in tmp/ are left over; as Dovecot and the Maildir manual have it
@@ -217,6 +218,15 @@ class MaildirBackend:
             total = view.total_size()
             view.close()
         return total
+
+    def update(self, parts: Parts, changes: MailboxUpdate) -> None:
+        """Another UIDVALIDITY, GUID or limit."""
+        self._repair(parts)
+        folder = self.folder(parts)
+        folder.sync(take_new=False)
+        renumbering.renumber(folder, changes)
+        folder.sync(take_new=False)
+        renumbering.raise_limits(folder, changes)
 
     def save(self, parts: Parts) -> MaildirSave:
         """Start to save."""
