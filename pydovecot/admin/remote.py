@@ -4,7 +4,10 @@ The server is asked for each user on its own, as Dovecot's doveadm asks; whose t
 """
 
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final
 
 from pydovecot.admin.arguments import Arguments, Kind, Param
@@ -18,6 +21,7 @@ _STATUS: Final = {
     "DATAERR": DATA, "NOTPOSSIBLE": DATA, "CONFIG": CONFIG,
 }  # fmt: skip
 _LEVELS: Final = ("Debug", "Info", "Warning", "Error", "Fatal", "Panic")
+MAX_WORKERS: Final = 64
 _OURS: Final = frozenset({"socket-path", "user-file", "no-userdb-lookup"})
 
 
@@ -43,29 +47,85 @@ def run(
     base_dir = context.settings().get(AdminSettings).base_dir
     text = arguments.text("socket-path") or settings.doveadm_socket_path
     place = parse_place(text, base_dir, settings.doveadm_port)
-    client = DoveadmClient(
-        place,
-        user=settings.doveadm_username,
-        password=settings.doveadm_password,
-        tls=settings.doveadm_ssl,
-        context=_tls(context, place) if place.port and settings.doveadm_ssl != "no" else None,
-    )
+    tls = _tls(context) if place.port and settings.doveadm_ssl != "no" else None
+
+    def connect() -> DoveadmClient:
+        return DoveadmClient(
+            place, user=settings.doveadm_username, password=settings.doveadm_password,
+            tls=settings.doveadm_ssl, context=tls,
+        )  # fmt: skip
+
     flags = "D" if context.debug else "v" if context.verbose else ""
     words = [context.command_name, *rendered(context.params, arguments, several=several)]
     try:
-        with client:
-            for name in names:
-                code = client.run(
-                    [flags, name, *words],
-                    _relay(context, name, several=several),
-                    _logger(context, place),
-                    source() if source is not None else (),
-                )
-                _ended(context, place, name, code, several=several)
+        if several and settings.doveadm_worker_count > 1:
+            _at_once(context, connect, place, names, flags, words, settings.doveadm_worker_count)
+        else:
+            with connect() as client:
+                for name in names:
+                    code = client.run(
+                        [flags, name, *words],
+                        _relay(context, name, several=several),
+                        _logger(context, place),
+                        source() if source is not None else (),
+                    )
+                    _ended(context, place, name, code, several=several)
     except ServerFailed as exc:
         context.log.error(str(exc))
         return TEMPFAIL
     return context.status
+
+
+def _at_once(
+    context: Context, connect: Callable[[], DoveadmClient], place: Place, names: Iterable[str],
+    flags: str, words: list[str], workers: int,
+) -> None:  # fmt: skip
+    """Several users at a time, each in a server process of its own; a user's rows come in one piece."""
+    waiting = iter(names)
+    lock, failed = threading.Lock(), threading.Event()
+    problems: list[ServerFailed] = []
+
+    def work() -> None:
+        try:
+            with connect() as client:
+                while not failed.is_set():
+                    with lock:
+                        name = next(waiting, None)
+                    if name is None:
+                        return
+                    kept = _Kept()
+                    code = client.run([flags, name, *words], kept.values.append, kept.log)
+                    with lock:
+                        kept.tell(context, place, name)
+                        _ended(context, place, name, code, several=True)
+        except ServerFailed as exc:
+            failed.set()
+            problems.append(exc)
+
+    with ThreadPoolExecutor(min(workers, MAX_WORKERS)) as pool:
+        for done in [pool.submit(work) for _ in range(min(workers, MAX_WORKERS))]:
+            done.result()
+    if problems:
+        raise problems[0]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a server said about one user, until it is that user's turn."""
+
+    values: list[bytes] = field(default_factory=list)
+    said: list[tuple[int, str]] = field(default_factory=list)
+
+    def log(self, level: int, text: str) -> None:
+        self.said.append((level, text))
+
+    def tell(self, context: Context, place: Place, name: str) -> None:
+        """Log lines and rows."""
+        log, value = _logger(context, place), _relay(context, name, several=True)
+        for level, text in self.said:
+            log(level, text)
+        for one in self.values:
+            value(one)
 
 
 def _relay(context: Context, name: str, *, several: bool) -> Callable[[bytes], object]:
@@ -126,7 +186,7 @@ def rendered(params: Iterable[Param], arguments: Arguments, *, several: bool) ->
     return [*who, *options, "--", *behind]
 
 
-def _tls(context: Context, place: Place) -> ssl.SSLContext:
+def _tls(context: Context) -> ssl.SSLContext:
     settings = context.settings().get(ClientTlsSettings)
     made = ssl.create_default_context(
         cafile=settings.ssl_client_ca_file.removeprefix("<") or None,

@@ -26,7 +26,7 @@ class ServerSettings(Settings):
     """The doveadm server and its clients."""
 
     doveadm_socket_path = string("doveadm-server", doc="Server of -S without a value: socket or host:port.")
-    doveadm_worker_count = uint(0, doc="Above 0: mail commands go through the server of doveadm_socket_path.")
+    doveadm_worker_count = uint(0, doc="So many users at a time, each in a server process; 0: no server.")
     doveadm_port = uint(0, doc="Port of a doveadm server that is named without one.")
     doveadm_ssl = enum("no", "no:ssl:starttls", doc="How a client speaks to a doveadm server by TCP.")
     doveadm_username = string("doveadm", doc="Name that clients of the doveadm server log in with.")

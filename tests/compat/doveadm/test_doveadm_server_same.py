@@ -240,3 +240,16 @@ def test_saving_through_each_others_server(mine: AdminServer, other: AdminServer
             assert client(server.conf, *args, stdin=MESSAGE).status == 0
         done = theirs(server.conf, "-f", "flow", "fetch", "-u", "bobby", "text", "all")
         assert done.out == (b"text=" + MESSAGE + b"\n") * 2
+
+
+def test_several_users_at_a_time(mine: AdminServer, other: AdminServer) -> None:
+    """doveadm_worker_count: users come in the order in which they are done, each one whole."""
+    for server in (mine, other):
+        for line in ("mailbox list -A", "-f json mailbox status -u b* vsize X", "-f tab fetch -A uid all"):
+            args = ["-o", "doveadm_worker_count=3", *line.split()]
+            said = [client(server.conf, *args) for client in (ours, theirs)]
+            assert said[0].status == said[1].status == 0, said
+            rows = [sorted(one.out.replace(b"},", b"}\n").strip(b"[]").splitlines()) for one in said]
+            assert rows[0] == rows[1]
+    done = ours(mine.conf, "-o", "doveadm_socket_path=/nonexistent", *args)
+    assert (done.status, b"connect(/nonexistent) failed: No such file or directory" in done.err) == (75, True)
