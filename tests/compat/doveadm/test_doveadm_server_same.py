@@ -245,7 +245,8 @@ def test_saving_through_each_others_server(mine: AdminServer, other: AdminServer
 def test_several_users_at_a_time(mine: AdminServer, other: AdminServer) -> None:
     """doveadm_worker_count: users come in the order in which they are done, each one whole."""
     for server in (mine, other):
-        for line in ("mailbox list -A", "-f json mailbox status -u b* vsize X", "-f tab fetch -A uid all"):
+        status = "-f json mailbox status -u b* vsize INBOX"
+        for line in ("mailbox list -A", status, "-f tab fetch -A uid all"):
             args = ["-o", "doveadm_worker_count=3", *line.split()]
             said = [client(server.conf, *args) for client in (ours, theirs)]
             assert said[0].status == said[1].status == 0, said
