@@ -30,7 +30,8 @@ MAX_LOOKS: Final = 3  # at one wake-up: changes during the look itself
 
 def serve(mail: MailSession) -> None:
     """Serve one client until it is gone."""
-    user = StorageUser(mail.username, mail.home, "imap", dict(mail.variables), mail.event.error, mail.event.info)
+    event = mail.event
+    user = StorageUser(mail.username, mail.home, "imap", dict(mail.variables), event.error, event.info)
     store = open_store(user, mail.settings)
     session = make_session(store, mail.settings, mail.event, mail.username)
     connection = ImapConnection(session, greeting=greeting(mail, session.capabilities))
