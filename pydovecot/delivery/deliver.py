@@ -14,6 +14,7 @@ from pydovecot.event.event import Event
 from pydovecot.model.errors import Code, DiskFullError, InternalError, UserError
 from pydovecot.model.flags import NO_FLAGS, FlagSet
 from pydovecot.settings.expand import expand
+from pydovecot.settings.template import compile_template
 from pydovecot.storage.api import MailboxGoneError, Save, SavedContent, Store
 
 T = TypeVar("T")
@@ -124,12 +125,21 @@ class Delivery:
 
     def log(self, mail: Mail, what: str, storage_id: str = "") -> None:
         """A line by deliver_log_format."""
-        values = {
-            **self.variables, **mail.log_values, "$": what, "storage_id": storage_id,
-            "delivery_time": str(int((time.monotonic() - self._begin) * 1000)),
-            "session_time": str(self.session_millisecs),
-        }  # fmt: skip
+        message_id = mail.message_id or "unspecified"
+        values = {"$": what, "m": message_id, "msgid": message_id}
+        if not _is_simple(self.settings.deliver_log_format):
+            values = {
+                **self.variables, **mail.log_values, **values, "storage_id": storage_id,
+                "delivery_time": str(int((time.monotonic() - self._begin) * 1000)),
+                "session_time": str(self.session_millisecs),
+            }  # fmt: skip
         self.event.info(expand(self.settings.deliver_log_format, values))
+
+
+def _is_simple(template: str) -> bool:
+    """The default format and its like: nothing but what happened to which message."""
+    names = {part.name for part in compile_template(template) if not isinstance(part, str)}
+    return names <= {"$", "m", "msgid"}
 
 
 class _Refused(Exception):

@@ -70,8 +70,7 @@ class Mail:
 
     @cached_property
     def log_values(self) -> Mapping[str, str]:
-        """The variables of deliver_log_format that the message decides."""
-        message_id = self.message_id or "unspecified"
+        """The variables of deliver_log_format that the message decides, but for its id."""
         subject = shown(self.fields.get(b"subject", b""), decode=True)
         author = address.first(self.fields.get(b"from", b""))
         origin = shown(b"%s@%s" % (author.mailbox, author.domain)) if author and _whole(author) else ""
@@ -79,7 +78,7 @@ class Mail:
         sender = shown(named.encode("utf-8", "surrogateescape"))
         physical, virtual = str(self.sizes.physical), str(self.sizes.virtual)
         return {
-            "m": message_id, "msgid": message_id, "s": subject, "subject": subject,
+            "s": subject, "subject": subject,
             "f": origin, "from": origin, "e": sender, "from_envelope": sender,
             "p": physical, "size": physical, "w": virtual, "vsize": virtual,
         }  # fmt: skip

@@ -31,9 +31,11 @@ class PipeSink:
         self.prefix = prefix
         self.pid = os.getpid() if pid is None else pid
 
-    def set_prefix(self, prefix: str) -> None:
-        """Change the prefix, and let the log process know it should we die without a word."""
+    def set_prefix(self, prefix: str, *, announce: bool = True) -> None:
+        """Change the prefix, and (`announce`) let the log process know it should we die without a word."""
         self.prefix = prefix
+        if not announce:
+            return
         with contextlib.suppress(OSError):
             os.write(self.fd, wire.encode_prefix(self.pid, prefix))
 

@@ -107,8 +107,11 @@ class Context(Protocol):
         """ONE_CLIENT: take no further connection, end after this one (the process became a user for good)."""
         ...
 
-    def set_log_prefix(self, prefix: str) -> None:
-        """Prefix of all log lines from now on: `imap(alice)<4711><sess>: `; empty: the service's own."""
+    def set_log_prefix(self, prefix: str, *, announce: bool = True) -> None:
+        """Prefix of all log lines from now on: `imap(alice)<4711><sess>: `; empty: the service's own.
+
+        Without `announce` the log process learns of it with the first line that has it.
+        """
         ...
 
     def wait_readable(self, fds: Sequence[int], timeout: float | None = None) -> set[int]:

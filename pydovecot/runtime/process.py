@@ -114,11 +114,11 @@ class Process:
         """End after the present client."""
         self.last = True
 
-    def set_log_prefix(self, prefix: str) -> None:
+    def set_log_prefix(self, prefix: str, *, announce: bool = True) -> None:
         """Prefix of all lines from now on."""
         prefix = prefix or f"{self.service}: "
         if prefix != self.sink.prefix:
-            self.sink.set_prefix(prefix)
+            self.sink.set_prefix(prefix, announce=announce)
 
     def done(self, accepted: Accepted) -> None:
         """MANY_CLIENTS overrides this."""

@@ -17,6 +17,8 @@ GETOPT = re.compile(
 def options_of(command: str) -> set[str]:
     """What the command's getopt takes."""
     module = SOURCES[command]
+    if hasattr(module, "OPTIONS"):  # of base.options
+        return {f"-{letter}" for letter in module.OPTIONS.replace(":", "")}
     found = GETOPT.search(Path(module.__file__).read_text())
     assert found, f"no getopt in {command}"
     options = {f"-{letter}" for letter in found["short"].replace(":", "")}

@@ -64,7 +64,8 @@ def on_connection(context: Context, accepted: Accepted) -> None:
             )
 
         def set_log_prefix(prefix: str) -> None:
-            context.set_log_prefix(prefix or f"lmtp({pid}): ")
+            # Between two deliveries there is nothing to tell; the next one comes soon.
+            context.set_log_prefix(prefix or f"lmtp({pid}): ", announce=bool(prefix))
 
         hostname = hostname_of(view)
         settings = view.get(LmtpSettings)
