@@ -117,6 +117,7 @@ def _store(
         metas: dict[int, Meta] = {}
         for mail, _, new in changed:
             metas[mail.uid] = meta_of(place, file, mail, new, disk)
+            mail.written(metas[mail.uid].old)
         places = write_metas(place, file, [mail for mail, _, _ in changed], metas)
         place.index.change([(mail.uid, old, new, places[mail.uid]) for mail, old, new in changed])
         place.remember(file, disk)
@@ -174,7 +175,7 @@ def _expunge(
         else:
             pieces.append((mail.start, mail.next))
             where = Mail(mail.start + shift, mail.head + shift, mail.body + shift, mail.end + shift, 0)
-        where.dirty, where.old = mail.dirty, mail.old
+        where.old, where.dirty, where.stale = mail.old, mail.dirty, mail.stale
         moved.append((mail.uid, where.place))
         at = mail.next + shift
     if at == 0:

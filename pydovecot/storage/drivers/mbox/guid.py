@@ -13,6 +13,7 @@ _FEW: Final = re.compile(
 )
 # A line without a colon counts, too.
 _ALL: Final = re.compile(rb"^(?:([^\n:]*?)[ \t]*:[ \t]*)?([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+NOTHING: Final = hashlib.md5(usedforsecurity=False).hexdigest()  # of a message that has none of these fields
 
 
 def guid_of(header: bytes, *, every: bool = False) -> str:

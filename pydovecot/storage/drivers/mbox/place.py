@@ -21,7 +21,7 @@ from pydovecot.storage.drivers.mbox import journal
 from pydovecot.storage.drivers.mbox.file import MboxFile, Stamp
 from pydovecot.storage.drivers.mbox.guid import guid_of
 from pydovecot.storage.drivers.mbox.locks import LockRules, locked
-from pydovecot.storage.drivers.mbox.scan import DIRTY, NEW, Mail
+from pydovecot.storage.drivers.mbox.scan import DIRTY, NEW, STALE, Mail
 from pydovecot.storage.hooks import MailboxHook
 from pydovecot.storage.indexed.watch import ring
 
@@ -171,10 +171,11 @@ class MboxPlace:
         """Those whose fields are to be written."""
         query = (
             "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?"
-            " AND (name LIKE ? OR id < ? AND name LIKE ?)"
+            " AND (name LIKE ? OR name LIKE ? OR id < ? AND name LIKE ?)"
         )
         seen = self.index.key(disk.recent_from)
-        rows = self.database.rows(query, (UID_MASK, *self.index.span, f"%{DIRTY}", seen, f"%{NEW}%"))
+        marks = f"%{DIRTY}", f"%{STALE}%", seen, f"%{NEW}%"
+        rows = self.database.rows(query, (UID_MASK, *self.index.span, *marks))
         return [(at(name, uid), state) for uid, state, name in rows]
 
     def mails(self, uids: Collection[int] | None = None) -> list[tuple[Mail, int]]:
@@ -218,10 +219,12 @@ class MboxPlace:
 
 def at(name: str, uid: int) -> Mail:
     """A message where the index has it."""
-    dirty = name.endswith(DIRTY)
-    offsets = name.rstrip(NEW + DIRTY)
+    offsets = name.rstrip(NEW + STALE + DIRTY)
     start, head, body, end = map(int, offsets.split(","))
-    return Mail(start, head, body, end, end, uid, old=NEW not in name, dirty=dirty)
+    mail = Mail(start, head, body, end, end, uid, old=True)
+    if len(offsets) < len(name):
+        mail.old, mail.stale, mail.dirty = NEW not in name, STALE in name, DIRTY in name
+    return mail
 
 
 def known_bits(known: list[str], names: Collection[str]) -> tuple[int, list[str]]:

@@ -19,8 +19,9 @@ from pydovecot.model.errors import Code, DiskFullError, UserError
 from pydovecot.storage.drivers.mbox import rewriting, writing
 from pydovecot.storage.drivers.mbox.fields import Meta
 from pydovecot.storage.drivers.mbox.file import MboxFile
+from pydovecot.storage.drivers.mbox.guid import NOTHING
 from pydovecot.storage.drivers.mbox.place import Disk, MboxPlace, at, known_bits
-from pydovecot.storage.drivers.mbox.scan import DIRTY, MAX_UID, Base, Buffer, Mail, NotMboxError, scan
+from pydovecot.storage.drivers.mbox.scan import DIRTY, MAX_UID, STALE, Base, Buffer, Mail, NotMboxError, scan
 
 Row = tuple[int, int, str, str | None]  # uid, state, name, guid
 
@@ -99,6 +100,7 @@ class Pass:
         self._header = self._index.header()
         self._names = self._header.keyword_names()
         self._next = 1
+        self.numbered = False  # some message has a UID that is not in the file
         self._seen_to = 0  # the last UID of which the file says that somebody has seen it
 
     def run(self) -> None:
@@ -183,7 +185,8 @@ class Pass:
             return guids
         lost: dict[str, deque[int]] = {}
         for row in rows:
-            if row[0] not in claimed and row[3]:
+            # What no field identifies is another message, unless its UID was never in the file.
+            if row[0] not in claimed and row[3] and (row[3] != NOTHING or STALE in row[2]):
                 lost.setdefault(row[3], deque()).append(row[0])
         bounds: list[int] = []
         upper = MAX_UID
@@ -232,8 +235,9 @@ class Pass:
             if known is not None:
                 state = known
             states.append(state)
-            mail.dirty = changed or foreign or mail.broken or mail.uid != before[place]
-            if mail.dirty or old != mail.old:
+            mail.dirty = changed
+            mail.stale = foreign or mail.broken or mail.uid != before[place]
+            if mail.dirty or mail.stale or old != mail.old:
                 names = [name for bit, name in enumerate(self._names) if state >> KEYWORD_SHIFT + bit & 1]
                 flags = state & (1 << KEYWORD_SHIFT) - 1
                 wanted[place] = Meta(mail.uid, flags, old, names, foreign=foreign)
@@ -264,13 +268,13 @@ class Pass:
                 try:
                     rewriting.apply(self._file, mails, metas)
                     for place, meta in wanted.items():
-                        mail = mails[place + first]
-                        mail.old, mail.dirty = meta.old, False
+                        mails[place + first].written(meta.old)
                     self._disk.dirty = False
                     return
                 except DiskFullError:
                     pass  # another time there may be room
             self._disk.dirty = True
+            self.numbered = any(mails[place + first].stale for place in wanted)
         elif not self._partial:
             self._disk.dirty = False
 

@@ -17,7 +17,8 @@ Buffer = bytes | mmap
 
 # Behind the offsets of a message, in this order:
 NEW: Final = "n"  # the file does not say that somebody has seen it
-DIRTY: Final = "*"  # its fields are to be written
+STALE: Final = "u"  # its fields (the UID first of all) are to be written
+DIRTY: Final = "*"  # its flags, which the file has other ones of, are to be written
 MAX_UID: Final = 0xFFFFFFFF
 META_NAMES: Final = (
     b"content-length", b"status", b"x-imap", b"x-imapbase", b"x-keywords", b"x-status", b"x-uid",
@@ -69,15 +70,21 @@ class Mail:
     pseudo: bool = False  # c-client's message that holds only X-IMAP
     early: bool = False  # X-UID is before X-IMAPbase, or there is none: only an index can confirm it
     broken: bool = False  # some field is doubled or unreadable
-    dirty: bool = False  # the index knows what its fields must say, the file does not yet
+    dirty: bool = False  # the index has flags that the file has not got yet
+    stale: bool = False  # other fields of it are to be written
 
     @property
     def place(self) -> str:
         """Offsets as the index keeps them."""
         place = f"{self.start},{self.head},{self.body},{self.end}"
-        if self.old and not self.dirty:
+        if self.old and not self.dirty and not self.stale:
             return place
-        return place + ("" if self.old else NEW) + (DIRTY if self.dirty else "")
+        marks = ("" if self.old else NEW) + (STALE if self.stale else "") + (DIRTY if self.dirty else "")
+        return place + marks
+
+    def written(self, old: bool) -> None:
+        """Its fields say now what they must say."""
+        self.old, self.dirty, self.stale = old, False, False
 
     def shift(self, count: int) -> None:
         """It was found in a part of the file."""

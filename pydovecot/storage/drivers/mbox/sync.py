@@ -49,10 +49,13 @@ def catch_up(
         added = None
         if not known and not force and not _again(place, Disk(behind=True), full):
             added = appended(place, file, disk, header)
-        # UIDs are written at once when the mailbox is seen for the first time, as Dovecot does.
+        # UIDs are written at once.
         lazy = place.host.habits.lazy_writes and bool(header.uidvalidity)
         eager = not place.host.habits.lazy_writes and added is None
-        Pass(place, file, disk, take_new=take_new and eager, lazy=lazy, part=added).run()
+        reading = Pass(place, file, disk, take_new=take_new and eager, lazy=lazy, part=added)
+        reading.run()
+        if reading.numbered and place.host.habits.lazy_writes:
+            writing.number(place, file)
         header = place.index.header()
         disk = Disk.parse(header.disk)
     if take_new and disk.recent_from < header.uidnext:

@@ -42,7 +42,7 @@ def is_it(place: MboxPlace, text: bytes, found: Mail, mail: Mail) -> bool:
     """What was found in `text` is what the index calls `mail`. Its UID may not be in the file yet."""
     if found.uid == mail.uid:
         return True
-    if found.uid and not mail.dirty:
+    if found.uid and not mail.stale:
         return False
     row = place.database.row("SELECT guid FROM msg WHERE id = ?", (place.index.key(mail.uid),))
     return row is not None and row[0] == place.guid_of_header(text[found.head : found.body])
@@ -67,9 +67,10 @@ def first_of(file: MboxFile) -> Mail:
 def write_metas(
     place: MboxPlace, file: MboxFile, mails: Sequence[Mail], metas: dict[int, Meta]
 ) -> dict[int, str]:
-    """Write fields of messages by UID; where these are afterwards. The index learns what else has moved."""
-    for mail in mails if file.writable else ():
-        mail.dirty, mail.old = False, metas[mail.uid].old
+    """Write fields of messages by UID; where these are afterwards. The index learns what else has moved.
+
+    The marks of `mails` are as they shall be behind it.
+    """
     places = {mail.uid: mail.place for mail in mails}
     if not file.writable:
         return places
@@ -89,7 +90,7 @@ def write_metas(
                 break
             left.append((mail, meta))
     if left:
-        _move(place, file, left, first, places, metas)
+        _move(place, file, left, first, places, mails)
     return places
 
 
@@ -108,7 +109,7 @@ def _first_meta(place: MboxPlace, first: Mail, base: Base) -> Meta:
 
 def _move(
     place: MboxPlace, file: MboxFile, left: Sequence[tuple[Mail, Meta]], first: Mail, places: dict[int, str],
-    metas: dict[int, Meta],
+    marked: Sequence[Mail],
 ) -> None:  # fmt: skip
     """Some headers need more room: all that follows may move."""
     rows = [mail for mail, _ in place.mails()]
@@ -116,9 +117,10 @@ def _move(
     chain(mails, file.size)
     by_start = {mail.start: at for at, mail in enumerate(mails)}
     before = {mail.uid: mail.place for mail in rows}
+    marks = {mail.uid: (mail.old, mail.stale, mail.dirty) for mail in marked}
     for mail in rows:
-        if mail.uid in places:
-            mail.dirty, mail.old = False, metas[mail.uid].old
+        if mail.uid in marks:
+            mail.old, mail.stale, mail.dirty = marks[mail.uid]
     rewriting.apply(file, mails, {by_start[mail.start]: meta for mail, meta in left})
     moved = [(mail.uid, mail.place) for mail in rows if before[mail.uid] != mail.place]
     place.index.rename(moved)
@@ -148,10 +150,37 @@ def flush(place: MboxPlace, file: MboxFile) -> None:
     mails: list[Mail] = []
     for mail, state in place.dirty_mails(disk):
         metas[mail.uid] = meta_of(place, file, mail, state, disk)
+        mail.written(metas[mail.uid].old)
         mails.append(mail)
     places = write_metas(place, file, mails, metas)
     place.index.rename(places.items())
     disk.dirty = False
+    place.remember(file, disk)
+
+
+def number(place: MboxPlace, file: MboxFile) -> None:
+    """Write the UIDs of new messages, and nothing of flags. What fails is done with these.
+
+    Two messages that have neither a date nor a Message-ID could be taken for each other without.
+    """
+    disk = place.disk()
+    if not file.writable:
+        return
+    metas: dict[int, Meta] = {}
+    mails: list[Mail] = []
+    try:
+        for mail, _ in place.dirty_mails(disk):
+            if mail.stale:
+                now = fields_of(place, file, mail)
+                foreign = bool(known_bits(place.index.header().keyword_names(), now.keywords)[1])
+                keywords = () if foreign else now.keywords
+                metas[mail.uid] = Meta(mail.uid, now.flags, now.old, keywords, foreign=foreign)
+                mail.stale = False
+                mails.append(mail)
+        places = write_metas(place, file, mails, metas)
+    except (DiskFullError, LostError):
+        return
+    place.index.rename(places.items())
     place.remember(file, disk)
 
 
