@@ -9,11 +9,18 @@ If taken over: can do what root can, where it runs as root. What comes from outs
     parser is small and takes bounded input; sites with one mail user should run it as that user.
 """
 
+from pydovecot.login.process import prepare_tls
 from pydovecot.runtime.service import run
 from pydovecot.runtime.spec import Family, ServiceSpec
 from pydovecot.services.lmtp.serve import on_connection
 
-SPEC = ServiceSpec(name="lmtp", family=Family.ONE_CLIENT, on_connection=on_connection, starts_programs=True)
+SPEC = ServiceSpec(
+    name="lmtp",
+    family=Family.ONE_CLIENT,
+    before_fork=prepare_tls,
+    on_connection=on_connection,
+    starts_programs=True,
+)
 
 
 def main() -> int:

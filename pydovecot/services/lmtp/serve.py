@@ -71,7 +71,7 @@ def on_connection(context: Context, accepted: Accepted) -> None:
         settings = view.get(LmtpSettings)
         crowd = Crowd(settings.lmtp_user_concurrency_limit, context.state.anvil.lookup, context.anvil_fd())
         backend = LocalDelivery(view, context.event, context.state.auth, hostname, set_log_prefix, crowd)
-        contexts = TlsContexts(context.event)
+        contexts: TlsContexts = context.shared
         tls = contexts.get(view.get(SslSettings))
         connection = LmtpConnection(
             client, backend, settings, context.event,
