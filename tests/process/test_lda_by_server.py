@@ -119,7 +119,7 @@ def test_others_deliver_to_themselves_only(server: Server) -> None:
 
 
 @needs_root
-@pytest.mark.parametrize("server", [f"mail_location = maildir:{OWN}%u\n"], indirect=True)
+@pytest.mark.parametrize("server", [f"mail_location = maildir:{OWN}%u\n"], ids=["own"], indirect=True)
 def test_a_system_user_delivers_to_itself(server: Server) -> None:
     program = start(server, uid=NOBODY, env={"USER": "nobody", "HOME": "/nonexistent"})
     try:
@@ -169,7 +169,7 @@ def test_a_killed_process_is_a_temporary_failure(server: Server) -> None:
     assert len(server.files("alice")) == 1
 
 
-@pytest.mark.parametrize("server", [QUOTA], indirect=True)
+@pytest.mark.parametrize("server", [QUOTA], ids=["quota"], indirect=True)
 def test_a_full_mailbox(server: Server) -> None:
     assert ask(server, {"user": "alice"}) == (0, "")
     answer = ask(server, {"user": "alice", "stderr": ""})
