@@ -340,7 +340,7 @@ class View(Protocol):
         ...
 
     def links(self, seq: Seq) -> int:
-        """How many mailboxes share the message's stored content; 1 where nothing is shared."""
+        """In how many mailboxes the message's file is; 0: messages have no files of their own."""
         ...
 
     def search(self, key: Key) -> Sequence[Seq]:

@@ -103,9 +103,9 @@ def _text_utf8(one: One) -> bytes:
     return utf8text.of(one.message().stored())
 
 
-def _links(one: One) -> int:
+def _links(one: One) -> int | str:
     """In how many mailboxes the message's file is, where it has one of its own."""
-    return one.view.links(one.seq)  # type: ignore[arg-type]
+    return one.view.links(one.seq) or ""  # type: ignore[arg-type]
 
 
 def _simple(name: str, make: Make, *columns: Column, streamed: bool = False) -> Field:

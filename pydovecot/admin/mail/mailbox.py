@@ -277,6 +277,11 @@ def _control(layout: object, parts: tuple[str, ...]) -> str:
     return str(path(parts)) if path else _folder(layout, parts)
 
 
+def _index(layout: object, parts: tuple[str, ...]) -> str:
+    path = getattr(layout, "index_path", None)
+    return str(path(parts)) if path else ""
+
+
 def _no_path(_layout: object, _parts: tuple[str, ...]) -> str:
     return ""
 
@@ -285,10 +290,10 @@ _PATHS: Final[dict[str, Callable[[object, tuple[str, ...]], str]]] = {
     "dir": _folder,
     "mailbox": _folder,
     "control": _control,
-    "index": _folder,
+    "index": _index,
     "index-private": _no_path,
 }
 
 
 def path(context: Context, arguments: Arguments) -> int:
-    return users.run(context, arguments, _Path(arguments.text("type", "mailbox")))
+    return users.run(context, arguments, _Path(arguments.text("type", "index")))

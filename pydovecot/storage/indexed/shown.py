@@ -264,7 +264,7 @@ class ShownMailbox:
 
     def links(self, seq: Seq) -> int:
         """How many mailboxes share the message's file."""
-        return self._folder.links(self._uids[seq - 1]) if isinstance(self._folder, SharesFiles) else 1
+        return self._folder.links(self._uids[seq - 1]) if isinstance(self._folder, SharesFiles) else 0
 
     def _release(self) -> None:
         if self._kept is not None:

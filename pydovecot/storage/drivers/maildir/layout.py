@@ -46,6 +46,7 @@ class Layout(ABC):
     def __init__(self, location: Location, permissions: Permissions, *, inbox: bool) -> None:
         self.root = location.root
         self.control = location.key("CONTROL") or location.root
+        self._index = location.key("INDEX")
         self.inbox_path = location.key("INBOX") or location.root
         self.inbox = inbox
         self.permissions = permissions
@@ -73,6 +74,11 @@ class Layout(ABC):
             return self.inbox_path
         relative = self.relative(parts)
         return f"{self.root}/{relative}" if relative else self.root
+
+    def index_path(self, parts: Parts) -> str:
+        """Directory that is known as that of the mailbox's index, as INDEX= says; there is one for all."""
+        index = self._index
+        return f"{index}/{self.relative(parts)}" if index and index != "MEMORY" else self.path(parts)
 
     def control_path(self, parts: Parts) -> str:
         """Directory with dovecot-uidlist and dovecot-keywords."""

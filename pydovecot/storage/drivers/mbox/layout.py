@@ -42,6 +42,7 @@ class MboxLayout:
         self._utf8 = bool(location.key("UTF-8"))
         self._subscriptions = location.key("SUBSCRIPTIONS") or SUBSCRIPTIONS
         self._privileged_gid = privileged_gid
+        self._index, self._control = location.key("INDEX"), location.key("CONTROL")
         if os.path.exists(self.root) and not os.path.isdir(self.root):
             raise InternalError(
                 f"Initialization failed: mbox: root mailbox directory can't be a file: {self.root}"
@@ -67,6 +68,14 @@ class MboxLayout:
         if self._utf8:
             return "/".join(raw(part) for part in parts)
         return "/".join(os.fsdecode(encode_lenient(part)) for part in parts)
+
+    def index_path(self, parts: Parts) -> str:
+        """Directory that is known as that of the mailbox's index; there is one for all."""
+        return f"{self._index or self.root}/{INDEX_DIR}/{self.relative(parts)}"
+
+    def control_path(self, parts: Parts) -> str:
+        """Directory that other programs keep what belongs to the mailbox in."""
+        return f"{self._control or self.root}/{INDEX_DIR}/{self.relative(parts)}"
 
     def _decode(self, text: str) -> str:
         return shown(text) if self._utf8 else decode_lenient(os.fsencode(text))

@@ -163,8 +163,8 @@ class MemoryView:
         return Content(self.stored(self._uids[seq - 1]))
 
     def links(self, seq: Seq) -> int:
-        """Nothing is shared."""
-        return 1
+        """There are no files."""
+        return 0
 
     def stored(self, uid: int) -> bytes:
         """The bytes of one message; ExpungedError when it is gone."""
