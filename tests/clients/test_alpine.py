@@ -66,7 +66,7 @@ def test_a_session(account: Account, tmp_path: Path, way: str) -> None:
     count = len(account.inbox)
     folder = "Work" if way.startswith("imap") else "letters"
     with alpine(account, tmp_path, way) as screen:
-        assert "Unwanted offer" in screen.screen
+        screen.wait("Unwanted offer")
         jump(screen, count + 1)
         screen.keys("Enter")
         screen.wait("words to read")

@@ -48,6 +48,7 @@ const text = message?.document.getElementById("messagepane")?.contentDocument?.b
 if (!message?.msgLoaded || !text.includes(args[1])) return null;
 return [message.gMessage.mime2DecodedSubject, message.currentAttachments.map(attachment => attachment.name)];
 """
+CHOOSE_NONE = "pane.threadTree.selectedIndex = -1; return true"
 ATTACHMENT = """
 const [attachment] = tabmail.currentAboutMessage.currentAttachments;
 const response = await attachment.fetchAttachment();
@@ -121,7 +122,17 @@ def open_inbox(thunderbird: Thunderbird) -> None:
 
 def read(thunderbird: Thunderbird, subject: str, text: str) -> list[str]:
     """Select a message of the list and wait until its text is there; the names of its attachments."""
-    shown: tuple[str, list[str]] = thunderbird.wait(f"the text of {subject}", READ, subject, text)
+    # Thunderbird may forget to load a message that is chosen while its folder opens: it is chosen again.
+    for last in (False, False, True):
+        try:
+            shown: tuple[str, list[str]] = thunderbird.wait(
+                f"the text of {subject}", READ, subject, text, seconds=40
+            )
+            break
+        except AssertionError:
+            if last:
+                raise
+            thunderbird.run(CHOOSE_NONE)
     assert shown[0] == subject
     return shown[1]
 
