@@ -6,6 +6,7 @@ one is told, and the next one's turn comes. SIGINT and SIGTERM end the run betwe
 
 import os
 import signal
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -260,7 +261,7 @@ class _Run:
         if self._who.lookup:
             return look_up(self._context, name, self._auth)
         home = os.environ.get("HOME", "")
-        return mail_user.resolve(self._view, name, SERVICE, {"home": home} if home else {}, {})
+        return mail_user.resolve(self._view, name, SERVICE, {"home": home} if home else {}, _facts())
 
     def _work(self, user: MailUser) -> None:
         context = self._context
@@ -297,7 +298,12 @@ def look_up(context: Context, name: str, auth: AuthMaster | None = None) -> Mail
         raise InternalError(INTERNAL_ERROR) from exc
     if found is None:
         return None
-    return mail_user.resolve(view, found.user, SERVICE, found.fields, {})
+    return mail_user.resolve(view, found.user, SERVICE, found.fields, _facts())
+
+
+def _facts() -> dict[str, str]:
+    """What log prefixes and paths may ask of a session, though there is none."""
+    return {"session": b64encode(os.urandom(16)).rstrip(b"=").decode()}
 
 
 def _event(context: Context, user: MailUser) -> Event:
