@@ -17,18 +17,20 @@ ORDER = (
     "unit", "contract", "property", "bench", "packaging", "transcripts", "process", "stress", "security",
     "mta", "clients", "compat",
 )  # fmt: skip
+# Files that take a minute: begun last, one of them would keep a single worker busy at the end.
+LONG = ("test_doveconf.py", "test_login_same.py", "test_imap_differential.py", "test_transcripts.py")
 _HERE = Path(__file__).parent
 _started: dict[str, float] = {}
 
 
-def _rank(item: pytest.Item) -> int:
+def _rank(item: pytest.Item) -> tuple[int, bool]:
     folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
-    return ORDER.index(folder) if folder in ORDER else len(ORDER)
+    return ORDER.index(folder) if folder in ORDER else len(ORDER), item.path.name not in LONG
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort by folder, and otherwise leave pytest's order."""
+    """Sort by folder, long files first in it, and otherwise leave pytest's order."""
     items.sort(key=_rank)
 
 
