@@ -1,10 +1,11 @@
 """dovecot-lda's way to a process that has everything loaded already: the socket `lda` in base_dir.
 
 The program sends its command line and the descriptor that has the message. The process answers DIRECT
-(nothing was read: the program must deliver by itself), or TAKEN, and ALIVE when it has read all. It delivers
-when the program confirms that: one that is killed takes its end of a pipe with it, and what was read is no
-whole message then. Last come the exit status and what belongs on standard error. When the process dies in
-between nobody knows what was read: EX_TEMPFAIL, and the MTA tries again.
+(nothing was read: the program must deliver by itself), or TAKEN, and reads when the program has said yes to
+that: one that did not want to wait reads the message itself, and two must not. When all is read it says ALIVE,
+and delivers when the program says yes again: one that is killed takes its end of a pipe with it, and what was
+read is no whole message then. Last come the exit status and what belongs on standard error. When the process
+dies in between nobody knows what was read: EX_TEMPFAIL, and the MTA tries again.
 
 This side counts in milliseconds of start-up, so it imports next to nothing. `_socket` is what `socket` is
 made of, without its enums and selectors.
@@ -25,6 +26,7 @@ ALIVE = b"ALIVE\n"
 YES = b"\n"
 TEMPFAIL = 75
 MAX_ANSWER = 1 << 16
+TAKEN_SECS = 10.0  # a server that is too busy is not waited for
 
 
 def encode(fields: "Mapping[str, str]") -> bytes:
@@ -56,13 +58,15 @@ def hand_over(path: str, fields: "Mapping[str, str]", fd: int) -> tuple[int, str
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     reply = b""
     try:
+        sock.settimeout(TAKEN_SECS)
         sock.connect(path)
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))
         if sock.sendmsg([request], [rights]) != len(request):
             return None
         while len(reply) < MAX_ANSWER and (data := sock.recv(4096)):
             reply += data
-            if reply == TAKEN + ALIVE:
+            if reply in (TAKEN, TAKEN + ALIVE):
+                sock.settimeout(None)
                 sock.send(YES)
     except OSError:
         pass  # what came before counts

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pydovecot.base import fdpass
 from pydovecot.ipc import lda as protocol
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
@@ -141,6 +142,22 @@ def test_no_request_is_no_delivery(server: Server) -> None:
             sock.shutdown(socket.SHUT_WR)
             assert sock.recv(100) == b""
     assert ask(server, {"user": "alice"}) == (0, "")
+
+
+def test_who_does_not_wait_keeps_its_message(server: Server) -> None:
+    """It will read the message by itself: not an octet of it may be taken."""
+    read, write = os.pipe()
+    os.write(write, MESSAGE)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(60)
+        sock.connect(str(server.place.run / "lda"))
+        fdpass.send_fds(sock, protocol.encode({"user": "alice"}), [read])
+        assert sock.recv(100) == protocol.TAKEN
+    os.close(write)
+    assert ask(server, {"user": "bob"}) == (0, "")
+    assert os.read(read, 1000) == MESSAGE
+    os.close(read)
+    assert server.files("alice") == []
 
 
 def test_half_a_message_of_a_killed_program_is_none(server: Server) -> None:

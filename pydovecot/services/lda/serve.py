@@ -112,7 +112,7 @@ class _Job:
             raise _Direct from exc
         if (self._uid not in (0, uid)) or user.chroot or os.geteuid() not in (0, uid):
             raise _Direct
-        self._sock.sendall(lda.TAKEN)
+        self._agreed(lda.TAKEN)
         self._context.set_log_prefix(user_log_prefix(user))
         outcome = self._deliver(user, (user.username, *userdb.items()), envelope)
         return lda.answer(outcome.status, outcome.text)
@@ -147,7 +147,7 @@ class _Job:
         spool = Spool(user.settings.get(DeliverySettings).mail_temp_dir)
         try:
             mail = read_mail(envelope, self._read, spool)
-            self._confirm()
+            self._agreed(lda.ALIVE)
             with self._state.stores.use(user, key) as store:
                 agent = LocalAgent(
                     store, user.settings, name, user.variables, event, mail_user.dated_internal_error
@@ -174,10 +174,10 @@ class _Job:
             raise _Gone
         return os.read(self._source, READ_BYTES)
 
-    def _confirm(self) -> None:
-        """The message is whole if the program lives. Raises _Gone."""
+    def _agreed(self, what: bytes) -> None:
+        """Say it, and hear that the program lives and still waits. Raises _Gone."""
         try:
-            self._sock.sendall(lda.ALIVE)
+            self._sock.sendall(what)
             if self._sock.recv(len(lda.YES)) != lda.YES:
                 raise _Gone
         except OSError as exc:

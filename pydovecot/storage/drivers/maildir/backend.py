@@ -52,7 +52,7 @@ class MaildirBackend:
         self.layout = layout(location, self.permissions, inbox=inbox)
         self.separator, self.has_nodes = self.layout.separator, self.layout.has_nodes
         self.control_root = self.layout.control
-        self.names = Generator(mail.hostname)
+        self.names = Generator()
         self.fsync, self.fsync_always = mail.mail_fsync != "never", mail.mail_fsync == "always"
         self.trust_sizes = not maildir.maildir_broken_filename_sizes
         self.hardlinks = maildir.maildir_copy_with_hardlinks
