@@ -2,7 +2,7 @@
 
 The program sends its command line and the descriptor that has the message. The process answers DIRECT
 (nothing was read: the program must deliver by itself), or TAKEN, and reads when the program has said yes to
-that: one that did not want to wait reads the message itself, and two must not. When all is read it says ALIVE,
+that: one that did not wait reads the message itself, and two must not. When all is read it says ALIVE,
 and delivers when the program says yes again: one that is killed takes its end of a pipe with it, and what was
 read is no whole message then. Last come the exit status and what belongs on standard error. When the process
 dies in between nobody knows what was read: EX_TEMPFAIL, and the MTA tries again.
