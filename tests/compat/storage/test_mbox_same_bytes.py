@@ -32,7 +32,10 @@ WHOLE = b"FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[])"
 EAGER = {"mbox_lazy_writes": "no"}
 LAZY = {"mbox_lazy_writes": "yes"}
 _OURS_ONLY = re.compile(rb"\[MAILBOXID \([^)]*\)\] | \([^()]* secs\)\.?")
-_NOW = re.compile(rb"^(?:From MAILER_DAEMON  |Date: |Message-ID: <).*$", re.MULTILINE)
+# What a clock has made: the message of an empty mailbox, a UIDVALIDITY that was not given.
+_NOW = re.compile(
+    rb"^(?:From MAILER_DAEMON  |Date: |Message-ID: <).*$|(?<=^X-IMAPbase: )(?!1111111111)\d+", re.MULTILINE
+)
 
 Step = bytes | tuple[bytes, bytes] | Callable[[Path], None]
 

@@ -178,10 +178,10 @@ class MboxPlace:
         rows = self.database.rows(query, (UID_MASK, *self.index.span, *marks))
         return [(at(name, uid), state) for uid, state, name in rows]
 
-    def mails(self, uids: Collection[int] | None = None) -> list[tuple[Mail, int]]:
-        """Messages with their states by the index, ascending; `next` is where the next known one begins."""
+    def mails(self, uids: Collection[int] | None = None, *, above: int = 0) -> list[tuple[Mail, int]]:
+        """Messages with their states by the index, ascending; all of them, some, or those from a UID on."""
         query = "SELECT id & ?, state, name FROM msg WHERE id BETWEEN ? AND ?"
-        low, high = self.index.span
+        low, high = self.index.key(above), self.index.span[1]
         if uids:
             low, high = self.index.key(min(uids)), self.index.key(max(uids))
         rows = self.database.rows(query, (UID_MASK, low, high))

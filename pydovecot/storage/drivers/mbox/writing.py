@@ -112,8 +112,9 @@ def _move(
     marked: Sequence[Mail],
 ) -> None:  # fmt: skip
     """Some headers need more room: all that follows may move."""
-    rows = [mail for mail, _ in place.mails()]
-    mails = [first, *rows] if first.pseudo else rows
+    begin = left[0][0]
+    rows = [mail for mail, _ in place.mails(above=begin.uid if begin.start else 0)]
+    mails = [first, *rows] if first.pseudo and not begin.start else rows
     chain(mails, file.size)
     by_start = {mail.start: at for at, mail in enumerate(mails)}
     before = {mail.uid: mail.place for mail in rows}
