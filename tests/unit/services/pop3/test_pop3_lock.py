@@ -73,7 +73,7 @@ def test_one_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("location", "folder"),
-    [("maildir:~/Maildir", "Maildir"), ("maildir:~/Maildir:INDEX=~/index", "index"), ("~/mail", "mail")],
+    [("maildir:~/Maildir", "Maildir"), ("maildir:~/Maildir:INDEX=~/index", "index"), ("mbox:~/mail", "mail")],
 )
 def test_where_it_is(tmp_path: Path, location: str, folder: str) -> None:
     """Beside the indexes, whether the user has mail already or not."""
