@@ -116,7 +116,7 @@ def _address(words: Iterator[bytes], end: str, version: int) -> str:
         ip = ipaddress.ip_address(word.decode("ascii"))
     except ValueError:
         ip = None
-    if ip is None or ip.version != version:
+    if ip is None or ip.version != version or b"%" in word:  # a zone may be any text
         raise _bad1(f"Proxied {end} address is invalid", "address", word)
     return str(ip)
 

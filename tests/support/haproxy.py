@@ -49,6 +49,8 @@ BROKEN: Final[dict[str, bytes]] = {
     "line, UDP": b"PROXY UDP4 192.0.2.5 198.51.100.7 4711 143\r\n",
     "line, bad client address": b"PROXY TCP4 192.0.2.555 198.51.100.7 4711 143\r\n",
     "line, other family": b"PROXY TCP4 2001:db8::5 198.51.100.7 4711 143\r\n",
+    "line, address with a zone": b"PROXY TCP6 fe80::5%eth0 2001:db8::7 4711 143\r\n",
+    "line, address with a line end": b"PROXY TCP6 fe80::5%a\nb\tc 2001:db8::7 4711 143\r\n",
     "line, bad server address": b"PROXY TCP4 192.0.2.5 x 4711 143\r\n",
     "line, bad client port": b"PROXY TCP4 192.0.2.5 198.51.100.7 47110000 143\r\n",
     "line, port 0": b"PROXY TCP4 192.0.2.5 198.51.100.7 0 143\r\n",
