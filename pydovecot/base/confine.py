@@ -53,6 +53,8 @@ MACHINES: Final = {
         arch=0xC000003E,
         refused={
             "execve": 59, "execveat": 322, "fork": 57, "vfork": 58, "kill": 62, "tkill": 200,
+            "rt_sigqueueinfo": 129, "rt_tgsigqueueinfo": 297,
+            "pidfd_open": 434, "pidfd_send_signal": 424, "pidfd_getfd": 438,
             "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
             "mount": 165, "umount2": 166, "pivot_root": 155, "chroot": 161, "unshare": 272, "setns": 308,
             "mknod": 133, "mknodat": 259, "mkdir": 83, "mkdirat": 258, "rmdir": 84, "unlink": 87,
@@ -69,6 +71,8 @@ MACHINES: Final = {
         arch=0xC00000B7,
         refused={
             "execve": 221, "execveat": 281, "kill": 129, "tkill": 130,
+            "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240,
+            "pidfd_open": 434, "pidfd_send_signal": 424, "pidfd_getfd": 438,
             "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
             "mount": 40, "umount2": 39, "pivot_root": 41, "chroot": 51, "unshare": 97, "setns": 268,
             "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "renameat": 38, "renameat2": 276, "linkat": 37,
