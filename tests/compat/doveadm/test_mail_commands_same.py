@@ -438,6 +438,8 @@ OTHER_WORDS = ("save -u {user} {root}/nothing", "import -u {user} maildir:/nonex
 
 def _mail_of(server: DovecotInstance, user: str, line: str) -> tuple[list[bytes], ...]:
     """What is there: messages as Dovecot sees them, what clients know mailboxes by, subscriptions."""
+    if "update" in line:
+        theirs(server.conf, "force-resync", "-u", user, "*")  # its index has its own UIDVALIDITY
     fields = "mailbox uid flags hdr.subject.utf8 date.received.unixtime size.virtual"
     rows = theirs(server.conf, "-f", "tab", "fetch", "-u", user, fields, "all").out
     maildir = server.place.maildir(user)

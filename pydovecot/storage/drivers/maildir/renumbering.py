@@ -1,5 +1,8 @@
 """Another UIDVALIDITY, GUID or next UID of a mailbox: in dovecot-uidlist, from which the index learns it."""
 
+import os
+from contextlib import suppress
+
 from pydovecot.model.errors import Code, UserError
 from pydovecot.storage.drivers.maildir import uidlist
 from pydovecot.storage.drivers.maildir.place import MaildirPlace
@@ -22,6 +25,8 @@ def renumber(place: MaildirPlace, changes: MailboxUpdate) -> None:
             place.uidlist_path, whole,
             mode=permissions.file_mode, gid=permissions.gid, fsync=place.host.fsync,
         )  # fmt: skip
+        with suppress(OSError):
+            os.utime(f"{place.path}/cur")  # a Dovecot on the same mail looks at the list then
 
 
 def raise_limits(place: MaildirPlace, changes: MailboxUpdate) -> None:
