@@ -44,4 +44,5 @@ def test_sockets_modes_and_owners() -> None:
         assert os.readlink(cluster.place.run / "dovecot.conf") == str(cluster.conf)
     theirs.pop("master.pid", None)
     ours.pop("master.pid", None)
+    assert ours.pop("lda")[0] == "srw-rw-rw-"  # our own service
     assert {name: facts for name, facts in theirs.items() if name not in NOT_YET} == ours
