@@ -78,7 +78,7 @@ def run(context: Context, arguments: Arguments) -> int:
 
 
 def _request(arguments: Arguments) -> AuthRequest:
-    request = AuthRequest(debug=True)
+    request = AuthRequest(mech="PLAIN", debug=True)
     info = parse_info(arguments.many("auth-info"))
     info["service"] = info["service"] if info["service"] != "doveadm" else "imap"
     if arguments.given("ip"):
@@ -95,7 +95,6 @@ def _passdbs(context: Context, arguments: Arguments, database: Database, request
     context.print("  what they say:")
     if arguments.given("password"):
         secret = Secret(arguments.text("password").encode("utf-8", "surrogateescape"))
-        request.mech = "PLAIN"
         result = _on_the_spot(database.passdbs.verify(request, secret))
     else:
         result, _found = _on_the_spot(database.passdbs.credentials(request, ""))
