@@ -1,5 +1,9 @@
-"""The commands of the HTTP API: from JSON to parameters, from rows to JSON."""
+"""The commands of the HTTP API: from JSON to parameters, from rows to JSON.
 
+A parameter that is a file has the file's content.
+"""
+
+import io
 import json
 import re
 from collections.abc import Callable
@@ -66,6 +70,7 @@ class _Object(list[tuple[str, Any]]):
 def _parse(body: bytes) -> list[tuple[str, _Object, str]]:
     try:
         request = json.loads(body, object_pairs_hook=_Object)
+        json.dumps(request, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as exc:
         raise BadRequest(f"JSON parse error: {exc}") from exc
     if not isinstance(request, list) or isinstance(request, _Object):
@@ -121,6 +126,9 @@ def _run(host: commands.Host, name: str, params: _Object) -> bytes:
         return _error("unAuthorized", 0)
     try:
         arguments = _arguments(command, params)
+        files = commands.files_of(command, arguments)
+        if len(files) > 1:  # there is one input
+            raise _Invalid
     except _Invalid:
         return _error("invalidRequest", 0)
     who = f" as '{arguments.text('user')}'" if isinstance(arguments.values.get("user"), str) else ""
@@ -133,8 +141,9 @@ def _run(host: commands.Host, name: str, params: _Object) -> bytes:
         return made[-1]
 
     status = commands.run(
-        host, command, arguments, None, printer=printer, write=parts.append, tell=lambda _level, _text: None
-    )
+        host, command, arguments, None, printer=printer, write=parts.append,
+        tell=lambda _level, _text: None, stdin=io.BytesIO("".join(files).encode()),
+    )  # fmt: skip
     if status:
         return _error("exitCode", status)
     if not parts:

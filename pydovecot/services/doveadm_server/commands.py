@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydovecot.admin import table
-from pydovecot.admin.arguments import Arguments, BadArguments, parse
+from pydovecot.admin.arguments import Arguments, BadArguments, Kind, parse
 from pydovecot.admin.context import Context, Log
 from pydovecot.admin.errors import TEMPFAIL, USAGE, AdminError, Usage
 from pydovecot.admin.printer import Printer
@@ -115,3 +115,16 @@ class _ServerLog(Log):
 def arguments_of(command: table.Command, words: list[str]) -> Arguments:
     """Raises BadArguments."""
     return Arguments(raw=words) if command.raw else parse(command.params, words, command.name)
+
+
+def files_of(command: table.Command, arguments: Arguments) -> list[str]:
+    """The values of parameters that are files. From now on they are what the client sends, no files of ours.
+
+    Commands run as root until they know the user.
+    """
+    found = []
+    for param in command.params:
+        if param.kind is Kind.FILE and arguments.given(param.name):
+            found.append(arguments.text(param.name))
+            arguments.values[param.name] = "-"
+    return found

@@ -20,7 +20,7 @@ from pydovecot import __version__
 from pydovecot.admin.settings import ServerSettings
 from pydovecot.services.doveadm_server import commands
 from pydovecot.services.doveadm_server.api import BadRequest, listing, run_all
-from pydovecot.services.doveadm_server.stream import IDLE_SECS, Stream
+from pydovecot.services.doveadm_server.stream import Stream
 
 PATH: Final = "/doveadm/v1"
 MAX_BODY: Final = 16 * 1024 * 1024
@@ -64,7 +64,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.raw_requestline = self.rfile.readline(65537)
         self.close_connection = True
         if self.parse_request():
-            self._stream.patience = IDLE_SECS
             self._answer()
         self._stream.write(self._answered.getvalue())
 
@@ -84,6 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self._authenticated():
             self._refuse()
         elif self.command == "POST":
+            self._stream.let_in()
             self._run()
         elif path == PATH:
             self._send(200, "OK", JSON, listing())
@@ -157,8 +157,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def check(header: str, user: str, password: str, key: str) -> tuple[bool, str]:
-    """Whether an Authorization header is right, and its scheme. An empty secret is never right."""
+    """Whether an Authorization header is right, and its scheme, for the log. Empty secrets are wrong."""
     scheme, _, value = header.partition(" ")
+    if not value:
+        return False, "no"  # what is there may be the secret itself
     try:
         given = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):

@@ -24,7 +24,7 @@ from pydovecot.admin.settings import ServerSettings
 from pydovecot.base import tabescape
 from pydovecot.services.doveadm_server import commands
 from pydovecot.services.doveadm_server.output import Output, ServerPrinter
-from pydovecot.services.doveadm_server.stream import IDLE_SECS, Closed, Stream
+from pydovecot.services.doveadm_server.stream import Closed, Stream
 
 MAJOR: Final = b"1"
 MINOR: Final = b"2"
@@ -56,7 +56,7 @@ class Conversation:
         self._stream.write(greeting + (b"+\n" if self._trusted else b"-\n"))
         if not self._trusted:
             self._login()
-        self._stream.patience = IDLE_SECS
+        self._stream.let_in()
         output = Output(self._stream.write, packets=packets)
         while True:
             self._command(self._stream.line(), output)
@@ -101,6 +101,7 @@ class Conversation:
         self._show(command.name)
         try:
             arguments = commands.arguments_of(command, rest)
+            commands.files_of(command, arguments)  # their content follows
         except BadArguments as exc:
             self._event.error(str(exc))
             output.log("Error", str(exc))

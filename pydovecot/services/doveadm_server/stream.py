@@ -23,13 +23,13 @@ class Closed(Exception):
 
 
 class Stream:
-    """`patience`: how long the next bytes may take."""
+    """A client must have said who it is LOGIN_SECS after it came; `let_in` ends that."""
 
     def __init__(self, context: Context, sock: socket.socket) -> None:
         self._context, self._sock = context, sock
         self._tls: TlsStream | None = None
         self._buffer = bytearray()
-        self.patience = LOGIN_SECS
+        self._login_ends: float | None = time.monotonic() + LOGIN_SECS
         sock.setblocking(False)
 
     @property
@@ -38,8 +38,8 @@ class Stream:
         return self._tls is not None
 
     def start_tls(self, tls: SSL.Context) -> None:
-        """Make the handshake; what the client sent before it is dropped. Raises Closed."""
-        self._buffer.clear()
+        """Make the handshake. Raises Closed."""
+        self._buffer.clear()  # empty already, see _received
         stream = TlsStream(tls, self._sock)
         deadline = time.monotonic() + LOGIN_SECS
         try:
@@ -48,6 +48,10 @@ class Stream:
         except TlsClosed as exc:
             raise Closed(f"SSL handshake failed: {exc}") from exc
         self._tls = stream
+
+    def let_in(self) -> None:
+        """From now on only silence ends the connection."""
+        self._login_ends = None
 
     def line(self, limit: int = MAX_LINE) -> bytes:
         """The next line without its LF. Raises Closed, also at the end of the input."""
@@ -70,10 +74,10 @@ class Stream:
         return data
 
     def _more(self) -> None:
-        deadline = time.monotonic() + self.patience
+        deadline = self._login_ends or time.monotonic() + IDLE_SECS
         while True:
             try:
-                data = self._tls.read(_READ_BYTES) if self._tls is not None else self._sock.recv(_READ_BYTES)
+                data = self._tls.read(_READ_BYTES) if self._tls is not None else self._received()
             except BlockingIOError:
                 data = Need.READ
             except TlsClosed as exc:
@@ -86,6 +90,13 @@ class Stream:
                 self._buffer += data
                 return
             self._wait(data, deadline)
+
+    def _received(self) -> bytes:
+        """Without TLS. Until the client is let in no more than a line: its handshake may be behind it."""
+        if self._login_ends is None:
+            return self._sock.recv(_READ_BYTES)
+        line, end, _ = self._sock.recv(_READ_BYTES, socket.MSG_PEEK).partition(b"\n")
+        return self._sock.recv(len(line) + len(end))
 
     def _wait(self, need: Need, deadline: float) -> None:
         left = deadline - time.monotonic()

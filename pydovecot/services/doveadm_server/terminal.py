@@ -44,6 +44,7 @@ def serve(context: Context, accepted: Accepted) -> None:
     """Run the command; the process ends with it."""
     sock = accepted.sock
     sock.settimeout(REQUEST_SECS)
+    fds: list[int] = []
     try:
         data, fds = fdpass.recv_fds(sock, protocol.MAX_REQUEST, STANDARD_FDS)
         while not data.endswith(protocol.END) and len(data) < protocol.MAX_REQUEST and (
@@ -51,6 +52,7 @@ def serve(context: Context, accepted: Accepted) -> None:
         ):
             data += more
     except OSError:
+        fdpass.close_all(fds)
         return
     request = protocol.decode(data)
     # The descriptors and the folder are root's: whoever else may use the socket has the other protocol.

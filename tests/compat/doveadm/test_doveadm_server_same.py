@@ -121,6 +121,18 @@ def test_a_message_by_the_protocol(mine: AdminServer, other: AdminServer) -> Non
         assert said == b"-\n+\n\n+\nSubject: x\x01n\x01n.dot\x01nend\t\n+\n"
 
 
+def test_a_message_by_http(mine: AdminServer, other: AdminServer) -> None:
+    """A file in JSON is its content; so no client reads files of the server."""
+    for server in (mine, other):
+        mailbox = {"user": "carol@example.org", "mailbox": "Http"}
+        server.run(["mailboxCreate", mailbox, "t"])
+        for text in ("Subject: by http\n\ntext\n", "/etc/hostname"):
+            assert server.run(["save", {**mailbox, "file": text}, "t"]) == b'[["doveadmResponse",[],"t"]]'
+        query = ("mailbox", "Http")
+        done = theirs(server.conf, "-f", "flow", "fetch", "-u", "carol@example.org", "text", *query)
+        assert done.out == b"text=Subject: by http\n\ntext\n\ntext=/etc/hostname\n"
+
+
 @pytest.mark.parametrize("start", ["at once", "starttls"])
 def test_tls(mine: AdminServer, other: AdminServer, start: str) -> None:
     context = ssl.create_default_context(cafile=shared_certificate().cert)

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from pydovecot.ipc.doveadm import DoveadmClient, Place, ServerFailed, parse_plac
 from pydovecot.services.doveadm_server import api, commands, http, protocol
 from pydovecot.services.doveadm_server.output import Output, ServerPrinter
 from pydovecot.services.doveadm_server.serve import is_http
-from pydovecot.services.doveadm_server.stream import Closed
+from pydovecot.services.doveadm_server.stream import Closed, Stream
 from pydovecot.settings.memory import MemoryView
 
 
@@ -32,7 +33,6 @@ class Wire:
     def __init__(self, data: bytes) -> None:
         self._input = io.BytesIO(data)
         self.sent = b""
-        self.patience = 0.0
         self.secure = False
 
     def line(self, limit: int = 1 << 20) -> bytes:
@@ -40,6 +40,9 @@ class Wire:
         if not line.endswith(b"\n"):
             raise Closed("line too long" if len(line) > limit else "")
         return line[:-1]
+
+    def let_in(self) -> None:
+        pass
 
     def write(self, data: bytes) -> None:
         self.sent += data
@@ -146,6 +149,25 @@ def test_authorization(header: str, good: bool) -> None:
     assert http.check(header, "doveadm", "", "")[0] is False
 
 
+def test_a_secret_without_a_scheme_is_not_told() -> None:
+    assert http.check("sekret", "doveadm", "sekret", "key") == (False, "no")
+
+
+def test_files_are_what_the_client_sends(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("root\n")
+    command = next(one for one in all_commands() if one.name == "save")
+    arguments = Arguments({"user-file": str(tmp_path / "secret"), "file": "text", "mailbox": "INBOX"})
+    assert commands.files_of(command, arguments) == [str(tmp_path / "secret"), "text"]
+    assert arguments.values == {"user-file": "-", "file": "-", "mailbox": "INBOX"}
+    both = {"userFile": "a", "file": "b"}
+    assert posted(["save", both, "t"]) == [["error", {"type": "invalidRequest", "exitCode": 0}, "t"]]
+
+
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(api.BadRequest):
+        api.run_all(host(), b'[["who", {}, "\\ud800"]]', lambda _: None)
+
+
 def test_names_in_json() -> None:
     assert api.camel("mailbox cache purge") == "mailboxCachePurge"
     assert api.camel("user-mask") == "userMask"
@@ -202,6 +224,17 @@ def test_dots() -> None:
     wire = Wire(text)
     assert io.BufferedReader(protocol.DotInput(wire)).read() == b"Subject: x\n\n.y"  # type: ignore[arg-type]
     assert wire.line() == b"next"
+
+
+def test_what_follows_a_line_stays_until_the_client_is_let_in() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(b"STARTTLS\n\x16\x03\x01\nand more\n")
+        stream = Stream(None, here)  # type: ignore[arg-type]
+        assert stream.line() == b"STARTTLS"
+        assert here.recv(3) == b"\x16\x03\x01"
+        stream.let_in()
+        assert (stream.line(), stream.line()) == (b"", b"and more")
 
 
 # -- the client
