@@ -3,6 +3,7 @@
 import os
 import sys
 
+import pydovecot
 from pydovecot.admin.arguments import Arguments
 from pydovecot.admin.context import Context
 
@@ -11,4 +12,6 @@ def run(context: Context, arguments: Arguments) -> int:
     """Does not come back."""
     sys.stdout.flush()
     program = [sys.executable, "-m", "pydovecot.cli.doveconf", *arguments.raw]
-    os.execve(sys.executable, program, {**os.environ, "CONFIG_FILE": context.config_file})
+    library = os.path.dirname(os.path.dirname(os.path.abspath(pydovecot.__file__)))
+    environment = {**os.environ, "CONFIG_FILE": context.config_file, "PYTHONPATH": library}
+    os.execve(sys.executable, program, environment)
