@@ -12,7 +12,7 @@ HEAD_BYTES: Final = 1 << 16  # the fields of the log line are looked for in so m
 # Octets that a log line takes from the message, as in Dovecot.
 MAX_MESSAGE_ID: Final = 200
 MAX_SHOWN: Final = 80
-_WANTED: Final = frozenset((b"message-id", b"from", b"subject"))
+_pick: Final = header.picker((b"from", b"message-id", b"subject"))
 
 
 @dataclass(slots=True)
@@ -46,10 +46,9 @@ class Mail:
     def fields(self) -> Mapping[bytes, bytes]:
         """The first of each field that log lines want, lower-case names, unfolded."""
         found: dict[bytes, bytes] = {}
-        for name, value in header.fields(self.spool.head(HEAD_BYTES)):
-            key = name.lower()
-            if key in _WANTED and key not in found:
-                found[key] = value.replace(b"\n", b"").strip()
+        block = self.spool.head(HEAD_BYTES)
+        for name, value in header.fields(_pick(header.drop_cr(block[: header.end(block)]))):
+            found.setdefault(name.lower(), value.replace(b"\n", b"").strip())
         return found
 
     def field(self, name: bytes) -> bytes:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 
 from pydovecot.delivery import detail
@@ -65,7 +66,13 @@ def received(client: Client, transaction: Transaction, to: str, hostname: str, n
     lines.append(last)
     if to:
         lines.append(f"for <{to}>")
-    return "\r\n\t".join(lines) + f"; {formatdate(now, localtime=True)}\r\n"
+    return "\r\n\t".join(lines) + f"; {_date(int(now))}\r\n"
+
+
+@lru_cache(maxsize=1)
+def _date(now: int) -> str:
+    """RFC 5322 3.3. Many messages come within one second."""
+    return formatdate(now, localtime=True)
 
 
 class LocalDelivery:
