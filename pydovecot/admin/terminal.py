@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = _parse(sys.argv[1:] if argv is None else argv)
         status = _run(options, out.write, log)
         out.flush()
-    except _Ended as exc:
+    except Ended as exc:
         sys.stderr.write(exc.text)
         return exc.status
     except BrokenPipeError:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-class _Ended(Exception):
+class Ended(Exception):
     """Nothing was run: a text for standard error, and the status."""
 
     def __init__(self, text: str, status: int) -> None:
@@ -77,13 +77,18 @@ def _complain(line: str) -> None:
     sys.stderr.buffer.flush()
 
 
+def words_of(argv: Sequence[str]) -> list[str]:
+    """The command and what is behind it. Raises Ended."""
+    return _parse(argv).words
+
+
 def _parse(argv: Sequence[str]) -> Options:
     try:
         pairs, words = getopt.getopt(list(argv), "Df:hvc:i:o:k", ["help"])
     except getopt.GetoptError as exc:
         if exc.msg.endswith("requires argument"):
-            raise _Ended(f"doveadm: option requires an argument -- '{exc.opt}'\n", BAD_OPTION) from None
-        raise _Ended(f"doveadm: invalid option -- '{exc.opt}'\n", BAD_OPTION) from None
+            raise Ended(f"doveadm: option requires an argument -- '{exc.opt}'\n", BAD_OPTION) from None
+        raise Ended(f"doveadm: invalid option -- '{exc.opt}'\n", BAD_OPTION) from None
     options = Options(words=words)
     for option, value in pairs:
         match option:
@@ -113,7 +118,7 @@ def _check_formatter(name: str) -> None:
     from pydovecot.admin.formatters import FORMATTERS
 
     if name not in FORMATTERS:
-        raise _Ended(f"doveadm: Fatal: Unknown print formatter: {name}\n", TEMPFAIL)
+        raise Ended(f"doveadm: Fatal: Unknown print formatter: {name}\n", TEMPFAIL)
 
 
 def _instance(name: str) -> str:
@@ -123,13 +128,13 @@ def _instance(name: str) -> str:
     for one in read(STATE_DIR):
         if one.name == name:
             return one.config or f"{one.base_dir}/dovecot.conf"
-    raise _Ended(f"doveadm: Fatal: Unknown instance name: {name}\n", TEMPFAIL)
+    raise Ended(f"doveadm: Fatal: Unknown instance name: {name}\n", TEMPFAIL)
 
 
 def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
     words = options.words
     if not words:
-        raise _Ended(table.overview(), USAGE)
+        raise Ended(table.overview(), USAGE)
     found = table.find(words)
     if found is None:
         return _not_a_command(words[0], _context(options, write, Log(_complain)))
@@ -144,9 +149,9 @@ def _run(options: Options, write: Callable[[bytes], object], log: Log) -> int:
         status = command.run(context, arguments)
         context.flush()
     except BadArguments as exc:
-        raise _Ended(f"{exc}\n" if str(exc) else "", USAGE) from None
+        raise Ended(f"{exc}\n" if str(exc) else "", USAGE) from None
     except Usage:
-        raise _Ended(f"doveadm {command.name} {command.usage}\n", USAGE) from None
+        raise Ended(f"doveadm {command.name} {command.usage}\n", USAGE) from None
     except AdminError as exc:
         if exc.text:
             log.fatal(exc.text)
@@ -165,7 +170,7 @@ def _not_a_command(word: str, context: Context) -> int:
     except AdminError as exc:
         context.log.fatal(exc.text)
         return exc.status
-    raise _Ended(table.overview(word if below else ""), USAGE)
+    raise Ended(table.overview(word if below else ""), USAGE)
 
 
 def _arguments(command: table.Command, rest: list[str]) -> Arguments:

@@ -65,11 +65,20 @@ def test_the_server_does_it(server: Cluster) -> None:
 def test_standard_input_and_folder(server: Cluster, tmp_path: Path) -> None:
     done = doveadm(server, "save", "-u", "bob", stdin=b"Subject: one\n\ntext\n")
     assert (done.returncode, done.stderr) == (0, b"")
-    (tmp_path / "message").write_bytes(b"Subject: two\n\ntext\n")
-    argv = ["-c", str(server.conf), "save", "-u", "bob", "message"]
-    assert handed_over(server, argv, str(tmp_path)) == (0, b"")
-    done = doveadm(server, "-f", "tab", "fetch", "-u", "bob", "hdr.subject", "all")
-    assert done.stdout == b"hdr.subject\none\ntwo\n"
+    (tmp_path / "our.conf").symlink_to(server.conf)
+    argv = ["-c", "our.conf", "-f", "tab", "fetch", "-u", "bob", "hdr.subject", "all"]
+    assert handed_over(server, argv, str(tmp_path)) == (0, b"hdr.subject\none\n")
+
+
+def test_files_are_opened_by_the_program(server: Cluster, tmp_path: Path) -> None:
+    """With PrivateTmp=yes the server's /tmp is another one."""
+    file = tmp_path / "message"
+    file.write_bytes(b"Subject: two\n\ntext\n")
+    for words in (["save", "-u", "emma", str(file)], ["mailbox", "list", "-F", str(file)]):
+        assert handed_over(server, ["-c", str(server.conf), *words])[0] == 99
+    assert doveadm(server, "save", "-u", "emma", str(file)).returncode == 0
+    done = doveadm(server, "-f", "tab", "fetch", "-u", "emma", "hdr.subject", "all")
+    assert done.stdout == b"hdr.subject\ntwo\n"
 
 
 def test_other_settings_than_the_servers_stay_here(server: Cluster, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Final
 
 from pydovecot.admin import formatters, remote, table, terminal  # noqa: F401 - loaded once, see below
+from pydovecot.admin.arguments import BadArguments, Kind, parse
 from pydovecot.base import fdpass
 from pydovecot.base.peercred import peer_credentials
 from pydovecot.ipc import doveadm_terminal as protocol
@@ -61,6 +62,10 @@ def serve(context: Context, accepted: Accepted) -> None:
         sock.sendall(protocol.DIRECT)
         return
     argv, folder, environment = request
+    if names_file(argv):
+        fdpass.close_all(fds)
+        sock.sendall(protocol.DIRECT)
+        return
     context.last_client()
     context.set_title(" ".join(argv[:2]))
     try:
@@ -85,6 +90,19 @@ def serve(context: Context, accepted: Accepted) -> None:
         sock.sendall(b"%d\n" % status)
     except OSError:
         pass  # killed meanwhile
+
+
+def names_file(argv: list[str]) -> bool:
+    """The command opens a file by its name. With PrivateTmp=yes the program's /tmp is another than ours."""
+    try:
+        found = table.find(terminal.words_of(argv))
+        if found is None or found[0].raw:
+            return False
+        arguments = parse(found[0].params, found[1], found[0].name)
+    except (terminal.Ended, BadArguments):
+        return False  # a mistake, which is told here as well as there
+    files = (param.name for param in found[0].params if param.kind is Kind.FILE)
+    return any(arguments.text(name, "-") != "-" for name in files)
 
 
 def _take_terminal(fds: list[int], environment: Mapping[str, str]) -> None:
