@@ -9,6 +9,7 @@ import os
 import sys
 
 from pydovecot.base.options import BadOption, parse
+from pydovecot.base.running import base_dir_of
 from pydovecot.ipc import doveadm_terminal
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 OPTIONS = "Df:hvc:i:o:k"
 DEFAULT_CONFIG = "/etc/dovecot/dovecot.conf"
-DEFAULT_BASE_DIR = "/run/dovecot"
 # Commands that are short, and that do not start or end anything.
 MAIL = ("copy", "expunge", "fetch", "flags", "mailbox", "move", "quota", "save", "search")
 HANDED_OVER = frozenset((*MAIL, "penalty", "user", "who"))
@@ -55,7 +55,7 @@ def _by_server(words: "list[str]") -> "int | None":
             config = value
     if not rest or rest[0] not in HANDED_OVER:
         return None
-    base_dir = _base_dir(config)
+    base_dir = base_dir_of(config)
     if not base_dir:
         return None
     environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
@@ -64,24 +64,6 @@ def _by_server(words: "list[str]") -> "int | None":
         return doveadm_terminal.hand_over(f"{base_dir}/doveadm-server", words, os.getcwd(), environment)
     except OSError:
         return None
-
-
-def _base_dir(config: str) -> str:
-    """Where the server is that runs with this very file; "" when there is none.
-
-    The file is only looked at for a hint, which the server's own link to its file confirms.
-    """
-    hint = DEFAULT_BASE_DIR
-    try:
-        with open(config, "rb") as stream:
-            for line in stream:
-                if line.lstrip().startswith(b"base_dir"):
-                    hint = line.partition(b"=")[2].strip().strip(b"\"'").decode() or hint
-        if os.path.samestat(os.stat(f"{hint}/dovecot.conf"), os.stat(config)):
-            return hint
-    except (OSError, UnicodeDecodeError):
-        pass
-    return ""
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import os
 import sys
 
 from pydovecot.base.options import BadOption, parse
+from pydovecot.base.running import base_dir_of
 from pydovecot.ipc import lda
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 OPTIONS = "a:c:d:ef:km:o:p:r:"
 DEFAULT_CONFIG = "/etc/dovecot/dovecot.conf"
-DEFAULT_BASE_DIR = "/run/dovecot"
 NAMES = {"a": "original", "d": "user", "e": "stderr", "f": "sender", "m": "mailbox", "r": "final"}
 
 
@@ -67,7 +67,7 @@ def _by_server(words: "Sequence[str]") -> tuple[int, str] | None:
         return None
     if "user" not in fields:
         fields |= {"name": os.environ.get("USER", ""), "home": os.environ.get("HOME", "")}
-    base_dir = _base_dir(config)
+    base_dir = base_dir_of(config)
     if not base_dir:
         return None
     try:
@@ -75,24 +75,6 @@ def _by_server(words: "Sequence[str]") -> tuple[int, str] | None:
     except OSError:
         return None
     return lda.hand_over(f"{base_dir}/lda", fields, fd)
-
-
-def _base_dir(config: str) -> str:
-    """Where the server is that runs with this very file; "" when there is none.
-
-    The file is only looked at for a hint, which the server's own link to its file confirms.
-    """
-    hint = DEFAULT_BASE_DIR
-    try:
-        with open(config, "rb") as stream:
-            for line in stream:
-                if line.lstrip().startswith(b"base_dir"):
-                    hint = line.partition(b"=")[2].strip().strip(b"\"'").decode() or hint
-        if os.path.samestat(os.stat(f"{hint}/dovecot.conf"), os.stat(config)):
-            return hint
-    except (OSError, UnicodeDecodeError):
-        pass
-    return ""
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pydovecot.base import fdpass
 from pydovecot.ipc import lda as protocol
 from tests.process.test_lmtp import Server
 from tests.support.cluster import Cluster
+from tests.support.echo_master import wait_until
 from tests.support.ordinary import python_for_everyone
 
 pytestmark = pytest.mark.process
@@ -74,15 +74,6 @@ def ask(
         if uid >= 0:
             os.seteuid(0)
         os.close(read)
-
-
-def wait_until(what: str, condition: object) -> None:
-    assert callable(condition)
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(what)
 
 
 def test_deliveries(server: Server) -> None:
@@ -165,7 +156,7 @@ def test_half_a_message_of_a_killed_program_is_none(server: Server) -> None:
     assert program.stdin is not None
     program.stdin.write(MESSAGE * 5000)
     program.stdin.flush()
-    wait_until("nobody serves it", lambda: pids(server))
+    wait_until(lambda: pids(server), "a process that serves it")
     program.kill()
     program.communicate(timeout=60)
     assert ask(server, {"user": "bob"}) == (0, "")
@@ -205,6 +196,6 @@ def test_a_full_mailbox(server: Server) -> None:
     lines = sent.read_bytes().splitlines()
     assert lines[:2] == [str(server.place.mail_uid).encode()] * 2
     assert b"Content-Type: multipart/report; report-type=delivery-status;" in lines
-    wait_until("it serves others", lambda: before - set(pids(server)))
+    wait_until(lambda: before - set(pids(server)), "the end of that process")
     assert ask(server, {"user": "bob"}) == (0, "")
     assert len(server.files("alice")) == 1
