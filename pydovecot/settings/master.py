@@ -6,7 +6,7 @@ are replaced, 0 limits are filled in, disabled services and listeners are left o
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pydovecot.settings import kinds
@@ -104,6 +104,8 @@ def configuration(tree: Tree) -> Configuration:
     base_dir = texts["base_dir"].rstrip("/")
     if not any(service.name == LDA for service in services):
         services.append(_lda(base_dir, texts))
+    # `protocol lda { }` is for it, whoever has written the service down.
+    services = [replace(one, protocol=LDA) if one.name == LDA else one for one in services]
     return Configuration(
         path=tree.path,
         base_dir=base_dir,

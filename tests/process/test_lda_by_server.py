@@ -35,6 +35,19 @@ plugin {{
 """
 
 
+OWN_SERVICE = """\
+service lda {
+  executable = lda
+  client_limit = 1
+  unix_listener lda {
+  }
+}
+protocol lda {
+  deliver_log_format = of its protocol: %$
+}
+"""
+
+
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     made = Server("ours", getattr(request, "param", ""))
@@ -199,3 +212,26 @@ def test_a_full_mailbox(server: Server) -> None:
     wait_until(lambda: before - set(pids(server)), "the end of that process")
     assert ask(server, {"user": "bob"}) == (0, "")
     assert len(server.files("alice")) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "there"),
+    [
+        ("service lda {\n  unix_listener lda {\n    mode = 0\n  }\n}\n", False),
+        (OWN_SERVICE, True),
+    ],
+    ids=["off", "own"],
+    indirect=["server"],
+)
+def test_the_configuration_may_have_its_own(server: Server, there: bool) -> None:
+    path = server.place.run / "lda"
+    assert path.exists() == there
+    if there:
+        assert path.stat().st_mode & 0o777 == 0o600
+    program = start(server, "-d", "alice")
+    assert program.communicate(MESSAGE, timeout=60) == (b"", b"")
+    assert program.returncode == 0
+    assert len(server.files("alice")) == 1
+    assert bool(pids(server)) == there
+    if there:
+        server.wait_log(": Info: of its protocol: saved mail to INBOX$")
