@@ -27,7 +27,6 @@ from pydovecot.base.dotlock import Dotlock, LockTimeout
 from pydovecot.base.replace_file import replace_file
 
 FILE_NAME: Final = ".dovecot.lda-dupes"
-DEFAULT_SECS: Final = 24 * 3600
 VERSION: Final = 2
 OLDEST_FORMAT_FROM: Final = VERSION + 10  # version 1.0 had no header: the file began with a time
 MAX_FIELD: Final = 4096  # octets of a key or a user name

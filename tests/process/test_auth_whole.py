@@ -26,7 +26,6 @@ from tests.support.systemusers import add_system_user, remove_system_user
 pytestmark = pytest.mark.process
 FAIL2BAN_FILTER = Path("/etc/fail2ban/filter.d/dovecot.conf")
 LINE_SECS = 60.0
-TEMP_FAIL = b"FAIL\t1\tuser=blf-crypt\tcode=temp_fail"
 
 
 @contextlib.contextmanager

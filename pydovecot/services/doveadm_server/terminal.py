@@ -73,7 +73,10 @@ def serve(context: Context, accepted: Accepted) -> None:
     except OSError:
         sock.sendall(protocol.DIRECT)
         return
-    sock.sendall(protocol.TAKEN)
+    try:
+        sock.sendall(protocol.TAKEN)
+    except OSError:
+        return  # killed meanwhile: nothing has happened
     sock.settimeout(None)
     log = os.dup(2)
     _take_terminal(fds, environment)
