@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pydovecot.base import tabescape
+from pydovecot.base.replace_file import replace_file
 
 FILE: Final = "instances"
 
@@ -54,14 +55,9 @@ def forget(state_dir: str, what: str) -> bool:
 
 def _write(state_dir: str, rows: list[Instance]) -> None:
     text = b"".join(tabescape.join_text([str(i.last_used), i.name, i.base_dir, i.config]) for i in rows)
-    path = f"{state_dir}/{FILE}"
-    temporary = f"{path}.{os.getpid()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, text)
-    finally:
-        os.close(fd)
-    os.rename(temporary, path)
+    # The directory belongs to dovecot, and root writes here: no link is followed.
+    with replace_file(f"{state_dir}/{FILE}", mode=0o644) as out:
+        out.write(text)
 
 
 def base_dir_of(state_dir: str, name: str) -> str | None:

@@ -128,6 +128,19 @@ def test_instances(tmp_path: Path) -> None:
     assert instances.base_dir_of(state, "none") is None
 
 
+def test_instances_follow_no_link(tmp_path: Path) -> None:
+    """The directory is dovecot's, who may have been taken over; root writes there."""
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("instances", f"instances.{os.getpid()}", f"instances.tmp.{os.getpid()}"):
+        (state / name).symlink_to(victim)
+    with pytest.raises(OSError):
+        instances.record(str(state), "dovecot", "/run/a", "/etc/a.conf")
+    assert victim.read_text() == "kept"
+
+
 def test_run_directory_refuses_a_full_empty(tmp_path: Path) -> None:
     warnings: list[str] = []
     base = str(tmp_path / "run")
