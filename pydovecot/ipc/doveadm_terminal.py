@@ -2,8 +2,9 @@
 
 The program sends its arguments, its folder and some of its environment, and with them its standard input,
 output and error. The process answers DIRECT (nothing has happened: the program must do it by itself) or
-TAKEN, works on the terminal as if it were its own, and sends the exit status at the end. Ctrl-C ends the
-program's half of the connection, which the process takes for SIGINT.
+TAKEN, and waits for YES: a program that has lost patience meanwhile does it by itself, and nothing is done
+twice. Then it works on the terminal as if it were its own, and sends the exit status at the end. Ctrl-C ends
+the program's half of the connection, which the process takes for SIGINT.
 
 This side counts in milliseconds of start-up, so it imports next to nothing.
 """
@@ -19,6 +20,8 @@ VERSION = b"pydovecot-doveadm 1"
 END = b"\0\n"  # no argument begins with a line feed behind a NUL: it cannot have a NUL
 DIRECT = b"DIRECT\n"
 TAKEN = b"TAKEN\n"
+YES = b"YES\n"
+PATIENCE_SECS = 3.0  # all processes of the server may be busy
 TEMPFAIL = 75
 MAX_REQUEST = 1 << 17
 MAX_ANSWER = 64
@@ -50,14 +53,24 @@ def hand_over(
     if len(request) > MAX_REQUEST:
         return None
     sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    reply = b""
+    status = b""
     try:
+        sock.settimeout(PATIENCE_SECS)
         sock.connect(path)
         fds = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2))
         sent = sock.sendmsg([request], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fds)])
         while sent < len(request):
             sent += sock.send(request[sent:])
-        while len(reply) < MAX_ANSWER:
+        if sock.recv(len(TAKEN)) != TAKEN:
+            sock.close()
+            return None
+        sock.settimeout(None)
+        sock.send(YES)
+    except OSError:
+        sock.close()
+        return None  # without our YES nothing has happened
+    try:
+        while len(status) < MAX_ANSWER:
             try:
                 data = sock.recv(MAX_ANSWER)
             except KeyboardInterrupt:
@@ -65,12 +78,10 @@ def hand_over(
                 continue
             if not data:
                 break
-            reply += data
+            status += data
     except OSError:
-        pass  # what came before counts
+        pass  # killed: what it has done is not known
     finally:
         sock.close()
-    if not reply.startswith(TAKEN):
-        return None
-    status = reply.removeprefix(TAKEN).rstrip(b"\n")
-    return int(status) if status.isdigit() else TEMPFAIL
+    number = status.rstrip(b"\n")
+    return int(number) if number.isdigit() else TEMPFAIL

@@ -99,6 +99,19 @@ def test_without_a_server_it_is_the_same(server: Cluster, tmp_path: Path) -> Non
         assert (here.status, here.out, here.err) == (there.status, there.out, there.err)
 
 
+def test_a_program_that_does_not_wait_has_it_done_once(server: Cluster) -> None:
+    """It does it by itself then: without its word the server does nothing."""
+    argv = ["-c", str(server.conf), "mailbox", "create", "-u", "dora", "Once"]
+    with socket.socket(socket.AF_UNIX) as sock, open(os.devnull, "r+b") as null:
+        sock.settimeout(20)
+        sock.connect(f"{server.place.run}/doveadm-server")
+        fdpass.send_fds(sock, doveadm_terminal.encode(argv, "/", {}), [null.fileno()] * 3)
+        assert sock.recv(100) == doveadm_terminal.TAKEN
+        sock.shutdown(socket.SHUT_WR)
+        assert sock.recv(100) == b""  # the process has ended
+    assert doveadm(server, "mailbox", "list", "-u", "dora").stdout == b"INBOX\n"
+
+
 def test_only_root_gives_its_terminal(server: Cluster) -> None:
     path = f"{server.place.run}/doveadm-server"
     request = doveadm_terminal.encode(["-c", str(server.conf), "who"], "/", {})

@@ -75,6 +75,8 @@ def serve(context: Context, accepted: Accepted) -> None:
         return
     try:
         sock.sendall(protocol.TAKEN)
+        if sock.recv(len(protocol.YES)) != protocol.YES:
+            return  # it does it by itself
     except OSError:
         return  # killed meanwhile: nothing has happened
     sock.settimeout(None)
