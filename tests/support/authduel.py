@@ -90,15 +90,31 @@ class _Talk:
     def __init__(self, lab: authlab.Harness, place: ServerDir, *, debug: bool) -> None:
         self._lab, self._place, self._debug = lab, place, debug
         self._ids = itertools.count(1)
-        self._client = lab.connect("login/login")
-        while (line := self._line(self._client)) != "DONE":
-            if line.startswith("COOKIE"):
-                self._cookie = line.split("\t")[1]
+        deadline = time.monotonic() + LOG_SECS
+        # While Dovecot reloads, its old auth process may still take a connection, and then hang up.
+        while not self._connect():
+            assert time.monotonic() < deadline, lab.log_text()[-2000:]
+            time.sleep(0.1)
         self._client.send(b"VERSION\t1\t2\nCPID\t%d\n" % _PID)
-        self._master = lab.connect("auth-master")
-        while not self._line(self._master).startswith("SPID"):
-            pass
         self._master.send(b"VERSION\t1\t1\n")
+
+    def _connect(self) -> bool:
+        """Open both sockets; both must be of one process, and greet."""
+        self._client = self._lab.connect("login/login")
+        self._master = self._lab.connect("auth-master")
+        greeting: list[bytes] = []
+        for connection, end in ((self._client, b"DONE"), (self._master, b"SPID")):
+            line = b"-"
+            while line and not line.startswith(end):
+                line = self._lab.line(connection, LOG_SECS) or b""
+                greeting.append(line.rstrip(b"\n"))
+        spids = [line for line in greeting if line.startswith(b"SPID")]
+        if not all(greeting) or len(spids) != 2 or spids[0] != spids[1]:
+            self.close()
+            return False
+        [cookie] = [line for line in greeting if line.startswith(b"COOKIE")]
+        self._cookie = cookie.decode().split("\t")[1]
+        return True
 
     def _line(self, connection: authlab.Connection) -> str:
         line = self._lab.line(connection, LOG_SECS)

@@ -1,6 +1,7 @@
 """What other programs do to a Maildir: deliver, rename, delete, copy files, lose or break ours."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,12 @@ from tests.support.storage_check import check_store
 
 OpenStore = Callable[[], UserStore]
 TEXT = b"Subject: foreign\n\nbody\n"
+
+
+def in_order(maildir: Path) -> list[str]:
+    """Files of cur as they were made: as texts, M99999P comes after M100000P."""
+    numbers = re.compile(r"\d+")
+    return sorted(os.listdir(maildir / "cur"), key=lambda name: list(map(int, numbers.findall(name)[:2])))
 
 
 @pytest.fixture
@@ -120,13 +127,13 @@ def test_new_uid_in_the_uidlist_is_followed(maildir: Path, store: UserStore, rew
 def test_renames_of_others_show_at_the_next_sync(maildir: Path, store: UserStore) -> None:
     append(store, count=3, keywords=["k"])
     view = store.open("INBOX")
-    files = sorted(os.listdir(maildir / "cur"))
+    files = in_order(maildir)
     (maildir / "cur" / files[1]).rename(maildir / "cur" / files[1].replace(":2,a", ":2,FPSa"))
     assert list(view.sync().changed) == [2]
     assert flags(view)[1] == b"\\Flagged \\Seen \\Recent k"
     view.store(ALL, StoreOp.ADD, FlagSet(Flag.ANSWERED))
     # P (passed) is nobody's flag here: it stays.
-    assert sorted(os.listdir(maildir / "cur"))[1].endswith(":2,FPRSa")
+    assert in_order(maildir)[1].endswith(":2,FPRSa")
 
 
 def test_rename_between_listing_and_ours(maildir: Path, store: UserStore) -> None:
@@ -143,7 +150,7 @@ def test_rename_between_listing_and_ours(maildir: Path, store: UserStore) -> Non
 def test_delete_by_others(maildir: Path, store: UserStore) -> None:
     append(store, count=3)
     view = store.open("INBOX")
-    sorted((maildir / "cur").iterdir())[1].unlink()
+    (maildir / "cur" / in_order(maildir)[1]).unlink()
     with pytest.raises(ExpungedError):
         view.message(2)
     assert view.store(ALL, StoreOp.ADD, FlagSet(Flag.SEEN)).gone
@@ -195,7 +202,7 @@ def test_hard_link_of_a_message_is_the_same_message(maildir: Path, store: UserSt
 def test_message_that_comes_back_gets_a_new_uid(maildir: Path, tmp_path: Path, store: UserStore) -> None:
     append(store, count=2)
     view = store.open("INBOX")
-    path = sorted((maildir / "cur").iterdir())[0]
+    path = maildir / "cur" / in_order(maildir)[0]
     path.rename(tmp_path / path.name)
     assert list(view.sync().expunged) == [1]
     (tmp_path / path.name).rename(path)
