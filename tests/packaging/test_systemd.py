@@ -187,7 +187,9 @@ def dies(machine: Machine, script: str) -> None:
     machine.sh(script.format(pid=pid))
     machine.wait_for("restart", lambda: machine.property("MainPID") not in (pid, "0"))
     machine.wait_for("ready", lambda: machine.property("SubState") == "running")
-    assert not old & machine.tree()
+    old.discard(0)  # a process that the container cannot name: just ending, or of outside
+    # Children of a killed master see it at once, but may need a moment on a busy machine.
+    machine.wait_for("the end of the old tree", lambda: not old & machine.tree())
     assert not [number for number in old if (machine.inside / f"proc/{number}").exists()]
     assert all(machine.greets(port) for port in (110, 143))
     assert machine.subjects() == ["welcome"]
