@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.dovecot import DovecotInstance, dovecot_missing
+from tests.support.echo_master import wait_until
 from tests.support.serverconf import PASSWORD
 
 pytestmark = [
@@ -104,4 +105,5 @@ def test_unknown_words_are_refused() -> None:
         sock.sendall(f"a login alice {PASSWORD}\r\n".encode())
         while data := sock.recv(4096):
             assert b"a OK [" not in data
-        assert "Unknown event in mail_log_events: 'purge'" in cluster.place.log_text()
+        refusal = "Unknown event in mail_log_events: 'purge'"
+        wait_until(lambda: refusal in cluster.place.log_text(), "the refusal")

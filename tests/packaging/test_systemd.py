@@ -183,6 +183,13 @@ def test_reload_of_a_broken_configuration(shared: Machine) -> None:
 def dies(machine: Machine, script: str) -> None:
     """The service comes back by itself after `script`, and nothing of the old tree is left."""
     client = machine.imap()
+    try:
+        _dies(machine, script)
+    finally:
+        client.shutdown()
+
+
+def _dies(machine: Machine, script: str) -> None:
     old, pid = machine.tree(), machine.property("MainPID")
     machine.sh(script.format(pid=pid))
     machine.wait_for("restart", lambda: machine.property("MainPID") not in (pid, "0"))
@@ -193,7 +200,6 @@ def dies(machine: Machine, script: str) -> None:
     assert not [number for number in old if (machine.inside / f"proc/{number}").exists()]
     assert all(machine.greets(port) for port in (110, 143))
     assert machine.subjects() == ["welcome"]
-    client.shutdown()
 
 
 def test_master_killed(shared: Machine) -> None:
