@@ -1,6 +1,7 @@
 """Opening the index database, transactions, and what happens when it is broken: it is made anew."""
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -13,9 +14,23 @@ from pydovecot.model.errors import DiskFullError, InternalError
 BUSY_MSECS: Final = (
     60_000  # the longest that one process holds the write lock is a first scan of a huge mailbox
 )
+BUSY_PAUSE_SECS: Final = 0.002
 CHECKPOINT_PAGES: Final = 100  # at close: a longer WAL makes the next open slow (about 1.2 us a page)
 _BROKEN: Final = (apsw.CorruptError, apsw.NotADBError)
 MEMORY: Final = ":memory:"
+
+
+def _begin_wal(connection: apsw.Connection) -> None:
+    """Of several processes that open a new file at once one changes its mode; SQLite makes nobody wait."""
+    end = time.monotonic() + BUSY_MSECS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(BUSY_PAUSE_SECS)
 
 
 class Database:
@@ -71,7 +86,7 @@ class Database:
 
     @staticmethod
     def _make_tables(connection: apsw.Connection) -> None:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _begin_wal(connection)
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.execute("PRAGMA user_version").fetchall()[0][0] != VERSION:

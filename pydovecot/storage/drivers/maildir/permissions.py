@@ -39,19 +39,20 @@ class Permissions:
         """Group of files; -1: ours is right."""
         return self._gid
 
-    def make(self, path: str) -> None:
-        """Make a directory and its parents; one that is there stays as it is."""
+    def make(self, path: str, *, again: bool = False) -> None:
+        """Make a directory and its parents; one that is there stays. `again`: its parent is there."""
         try:
             os.mkdir(path, 0o700)
         except FileExistsError:
             return
         except FileNotFoundError as exc:
-            parent = os.path.dirname(path)
-            if os.path.isdir(parent):
+            if again:
                 # A place like /proc, where nobody makes anything.
                 raise InternalError(f"mkdir({path}) failed: {exc.strerror}") from exc
-            self.make(parent)
-            self.make(path)
+            parent = os.path.dirname(path)
+            if not os.path.isdir(parent):  # else another session has made it just now
+                self.make(parent)
+            self.make(path, again=True)
             return
         if not self._known and path == self._root:
             self._look()
