@@ -1,4 +1,4 @@
-"""Several first sessions of one user at once: all make the home, the mailbox and the index, and none fails."""
+"""Several first sessions of one user at once make the home, the mailbox and the index, and none fails."""
 
 import threading
 
