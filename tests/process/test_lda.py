@@ -115,6 +115,7 @@ def test_what_is_stored(lda: Lda, message: bytes, stored: bytes) -> None:
     assert fresh(lda, "bob") == [stored]
 
 
+@needs_root
 def test_a_file_instead_of_standard_input(lda: Lda) -> None:
     mail = lda.place.root / "mail-to-deliver"
     mail.write_bytes(b"Subject: p\r\n\r\nbody\r\n")
