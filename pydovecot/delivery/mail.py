@@ -17,10 +17,18 @@ _pick: Final = header.picker((b"from", b"message-id", b"subject"))
 
 @dataclass(slots=True)
 class Counted:
-    """Sizes of a message as it is stored."""
+    """Octets of a message as stored with LF, and with CRLF, by the pieces that it comes in."""
 
     physical: int = 0
     virtual: int = 0
+    _after_cr: bool = False
+
+    def add(self, chunk: bytes) -> None:
+        """The next piece."""
+        pairs = chunk.count(b"\r\n") + (self._after_cr and chunk.startswith(b"\n"))
+        self.physical += len(chunk) - pairs
+        self.virtual += len(chunk) + chunk.count(b"\n") - pairs
+        self._after_cr = chunk.endswith(b"\r")
 
 
 @dataclass
@@ -85,14 +93,10 @@ class Mail:
     @cached_property
     def sizes(self) -> Counted:
         """Octets as stored with LF, and with CRLF."""
-        physical = virtual = 0
-        after_cr = False
+        counted = Counted()
         for chunk in self.chunks():
-            pairs = chunk.count(b"\r\n") + (after_cr and chunk.startswith(b"\n"))
-            physical += len(chunk) - pairs
-            virtual += len(chunk) + chunk.count(b"\n") - pairs
-            after_cr = chunk.endswith(b"\r")
-        return Counted(physical, virtual)
+            counted.add(chunk)
+        return counted
 
 
 def _whole(author: address.Address) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Final
 
+from pydovecot.delivery.mail import Counted
 from pydovecot.model.flags import FLAG_NAMES, FlagSet, StoreOp, in_order
 from pydovecot.model.numbers import ModSeq, Seq
 from pydovecot.model.seqset import SeqSet
@@ -94,8 +95,7 @@ class LoggedView(WrappedView):
     def _flags(self, seqs: SeqSet) -> dict[int, list[str]]:
         if not self._log.events & {"delete", "undelete", "flag_change"}:
             return {}
-        rows: Iterable[tuple[Any, ...]] = self.inner.rows(seqs, (Column.UID, Column.FLAGS))
-        return {uid: names_of(flags) for uid, flags in rows}
+        return self._all_flags(seqs)
 
     def store(
         self,
@@ -143,10 +143,13 @@ class LoggedView(WrappedView):
 
     def move(self, seqs: SeqSet, target: str) -> CopyResult:
         """copy and expunge."""
+        if not self._log.events & {"copy", "expunge"}:
+            return self.inner.move(seqs, target)
         sources = self._facts(seqs)
         result = self.inner.move(seqs, target)
         self._tell_copies(result, sources, target)
-        self._tell_expunged([facts for facts in sources if facts.uid in set(result.source)])
+        gone = set(result.source)
+        self._tell_expunged([facts for facts in sources if facts.uid in gone])
         return result
 
     def _tell_copies(self, result: CopyResult, sources: Sequence[Facts], target: str) -> None:
@@ -185,7 +188,7 @@ class LoggedView(WrappedView):
 
     def expunge_seqs(self, seqs: SeqSet) -> None:
         """expunge."""
-        facts = self._facts(seqs)
+        facts = self._facts(seqs) if "expunge" in self._log.events else []
         self.inner.expunge_seqs(seqs)
         self._tell_expunged(facts)
 
@@ -217,8 +220,7 @@ class LoggedSave(WrappedSave):
         self._told: list[Facts] = []
         self._head = bytearray()
         self._flags: list[str] = []
-        self._size = self._vsize = 0
-        self._after_cr = False
+        self._counted = Counted()
 
     def begin(
         self, flags: FlagSet, received: int | None, *, guid: str = "", pop3_uidl: str = "",
@@ -238,13 +240,12 @@ class LoggedSave(WrappedSave):
             known = next((facts for one, facts in self.latest if one is content), None)
             if known is not None:
                 self._head += known.fields
-                self._size, self._vsize = known.size, known.vsize
+                self._counted = Counted(known.size, known.vsize)
         return begun
 
     def _start(self, flags: FlagSet) -> None:
         self._head.clear()
-        self._size = self._vsize = 0
-        self._after_cr = False
+        self._counted = Counted()
         self._flags = [
             *(name for flag, name in FLAG_NAMES if flag in flags.system),
             *in_order(flags.keywords),
@@ -255,15 +256,13 @@ class LoggedSave(WrappedSave):
         super().write(chunk)
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
-        pairs = chunk.count(b"\r\n") + (self._after_cr and chunk.startswith(b"\n"))
-        self._size += len(chunk) - pairs
-        self._vsize += len(chunk) + chunk.count(b"\n") - pairs
-        self._after_cr = chunk.endswith(b"\r")
+        self._counted.add(chunk)
 
     def finish(self) -> None:
         """One message is whole."""
         super().finish()
-        self._told.append(Facts(0, self._size, self._vsize, bytes(self._head), self._flags))
+        counted = self._counted
+        self._told.append(Facts(0, counted.physical, counted.virtual, bytes(self._head), self._flags))
 
     def commit(self) -> SaveResult:
         """All are there: tell."""
